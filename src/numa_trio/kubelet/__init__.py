@@ -1,0 +1,1 @@
+"""All that is said to kubelet and heard from it."""

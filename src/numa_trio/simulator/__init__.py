@@ -1,0 +1,1 @@
+"""A kubelet stand-in and synthetic machines, for `numa-trio simulate` and for the tests."""
