@@ -1,0 +1,60 @@
+"""Logging: JSON lines for machines, plain text for a terminal, both on standard error."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+from numa_trio.settings import LogFormat, LogLevel
+
+# What every record has; the rest of its attributes was given with `extra`.
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+# These tell of each cancelled call and each bad peer; the bridge says what matters of it.
+_CHATTY = ("asyncio", "grpclib", "h2", "hpack")
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _extras(record: logging.LogRecord) -> dict[str, object]:
+    return {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and what the record has besides."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its end."""
+        entry: dict[str, object] = {
+            "time": _timestamp(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extras(record),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level and message, for a person."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, with a traceback below it if there is one."""
+        line = f"{_timestamp(record)} {record.levelname:<7} {record.getMessage()}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
+    """Send all logging to standard error in `log_format`, from `level` up."""
+    stream = sys.stderr
+    as_text = log_format is LogFormat.TEXT or (log_format is LogFormat.AUTO and stream.isatty())
+    target = logging.StreamHandler(stream)
+    target.setFormatter(TextFormatter() if as_text else JsonFormatter())
+    logging.basicConfig(handlers=[target], level=level.upper(), force=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
