@@ -51,11 +51,6 @@ betterproto2.check_compiler_version(_COMPILER_VERSION)
 
 @dataclass(eq=False, repr=False)
 class AllocateRequest(betterproto2.Message):
-    """
-    ---------------------------------------------------------------------------
-    Allocate
-    """
-
     container_requests: "list[ContainerAllocateRequest]" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, repeated=True
     )
@@ -244,11 +239,6 @@ default_message_pool.register_message("v1beta1", "Empty", Empty)
 
 @dataclass(eq=False, repr=False)
 class ListAndWatchResponse(betterproto2.Message):
-    """
-    ---------------------------------------------------------------------------
-    ListAndWatch
-    """
-
     devices: "list[Device]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Every device of the resource; replaces what was said before.
@@ -283,11 +273,6 @@ default_message_pool.register_message("v1beta1", "NUMANode", NumaNode)
 
 @dataclass(eq=False, repr=False)
 class PreferredAllocationRequest(betterproto2.Message):
-    """
-    ---------------------------------------------------------------------------
-    GetPreferredAllocation
-    """
-
     container_requests: "list[ContainerPreferredAllocationRequest]" = betterproto2.field(
         1, betterproto2.TYPE_MESSAGE, repeated=True
     )
@@ -315,11 +300,6 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class PreStartContainerRequest(betterproto2.Message):
-    """
-    ---------------------------------------------------------------------------
-    PreStartContainer
-    """
-
     devices_ids: "list[str]" = betterproto2.field(1, betterproto2.TYPE_STRING, repeated=True)
 
 
@@ -379,7 +359,6 @@ default_message_pool.register_message("v1beta1", "TopologyInfo", TopologyInfo)
 
 class DevicePluginStub(betterproto2_grpclib.ServiceStub):
     """
-    ---------------------------------------------------------------------------
     The plugin's side: one resource on one socket.
     """
 
@@ -500,10 +479,7 @@ class DevicePluginStub(betterproto2_grpclib.ServiceStub):
 
 class RegistrationStub(betterproto2_grpclib.ServiceStub):
     """
-    ---------------------------------------------------------------------------
-    Kubelet's side: it listens on kubelet.sock.
-
-    Where a plugin makes itself known.
+    Kubelet's side, on kubelet.sock: where a plugin makes itself known.
     """
 
     async def register(
@@ -531,7 +507,6 @@ class RegistrationStub(betterproto2_grpclib.ServiceStub):
 
 class DevicePluginBase(betterproto2_grpclib.ServiceBase):
     """
-    ---------------------------------------------------------------------------
     The plugin's side: one resource on one socket.
     """
 
@@ -658,10 +633,7 @@ class DevicePluginBase(betterproto2_grpclib.ServiceBase):
 
 class RegistrationBase(betterproto2_grpclib.ServiceBase):
     """
-    ---------------------------------------------------------------------------
-    Kubelet's side: it listens on kubelet.sock.
-
-    Where a plugin makes itself known.
+    Kubelet's side, on kubelet.sock: where a plugin makes itself known.
     """
 
     async def register(self, message: "RegisterRequest") -> "Empty":
