@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import environ
@@ -198,26 +198,27 @@ def variable_name(attribute: str) -> str:
 
 def known_variables() -> dict[str, str]:
     """The variables that are read, each with its description."""
-    fields = attrs.fields_dict(Settings)
-    return {variable_name(name): field.metadata["environ_config"].help for name, field in fields.items()}
+    fields = attrs.fields_dict(cast("type[attrs.AttrsInstance]", Settings))
+    return {
+        variable_name(name): field.metadata["environ_config"].help for name, field in fields.items()
+    }
 
 
 def load_settings(variables: Mapping[str, str]) -> Settings:
     """Read the settings; raises `BadConfiguration` that names every bad value at once.
 
-    A value's surrounding white space does not count, and an empty value is the default's for
-    those settings where empty means nothing.
+    White space around a value does not count.
     """
     ours = {name: variables[name].strip() for name in known_variables() if name in variables}
     problems = []
     for name, value in ours.items():
         try:
-            Settings.from_environ({name: value})
+            environ.to_config(Settings, {name: value})
         except ValueError as problem:
             problems.append(f"{name}={value!r}: {problem}")
     if problems:
         raise BadConfiguration(*problems)
-    settings: Settings = Settings.from_environ(ours)
+    settings = environ.to_config(Settings, ours)
     if settings.socket_dir is not None:
         check_socket_paths(settings.socket_dir, settings.instance)
     return settings

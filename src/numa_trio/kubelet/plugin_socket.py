@@ -1,0 +1,120 @@
+"""Our own sockets in the device-plugin directory: bound with care, removed when done."""
+
+import os
+import re
+import socket
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from attrs import frozen
+
+from numa_trio.kubelet.socket_file import SocketIdentity, listener_at
+
+_OURS = re.compile(r"numa-\d+(-[A-Za-z0-9_.-]+)?\.sock")
+_BACKLOG = 64
+
+
+class SocketInUse(Exception):
+    """Another live process listens on the socket that we would bind."""
+
+
+def socket_name(node: int, instance: str) -> str:
+    """The file name of a node's socket: `numa-1.sock`, or `numa-1-<instance>.sock`."""
+    return f"numa-{node}-{instance}.sock" if instance else f"numa-{node}.sock"
+
+
+def is_plugin_socket_name(name: str) -> bool:
+    """Whether a file of this name is a socket of some instance of numa-trio."""
+    return _OURS.fullmatch(name) is not None
+
+
+@frozen
+class PluginSocket:
+    """A listening socket and the file that leads to it. Closes and removes both when left."""
+
+    path: Path
+    listener: socket.socket
+    identity: SocketIdentity
+
+    @classmethod
+    def bind(cls, path: Path) -> Self:
+        """Bind and listen at `path`, with mode 0600.
+
+        A dead socket there is removed. Anything else there that is not a socket is moved aside
+        (`<name>.displaced`). Raises `SocketInUse` if a process listens there, `OSError` if the
+        directory or the kernel refuses.
+        """
+        _make_way(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            # bind() gives the file the mode of the socket, so that it is never wider than this.
+            os.fchmod(listener.fileno(), 0o600)
+            listener.bind(os.fspath(path))
+            listener.listen(_BACKLOG)
+            identity = SocketIdentity.at(path)
+            if identity is None:
+                raise FileNotFoundError(2, "removed while it was being bound", os.fspath(path))
+        except BaseException:
+            listener.close()
+            raise
+        return cls(path, listener, identity)
+
+    def in_place(self) -> bool:
+        """Whether the file at our path is still this socket."""
+        try:
+            return SocketIdentity.at(self.path) == self.identity
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close the socket, and remove its file if that is still ours."""
+        self.listener.close()
+        if self.in_place():
+            with suppress(OSError):
+                self.path.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _make_way(path: Path) -> None:
+    if not os.path.lexists(path):
+        return
+    if SocketIdentity.at(path) is None:
+        path.rename(path.with_name(f"{path.name}.displaced"))
+        return
+    if listener := listener_at(path):
+        process = f"process {listener.pid}" if listener.pid else "another process"
+        raise SocketInUse(
+            f"{process} listens on {path}; end it, or give this instance a NUMA_INSTANCE of its own"
+        )
+    path.unlink(missing_ok=True)
+
+
+def remove_dead_sockets(directory: Path) -> list[str]:
+    """Remove the sockets of instances of numa-trio that have ended; returns their names.
+
+    A socket on which a process listens is left alone, whoever that is.
+    """
+    removed = []
+    try:
+        names = sorted(entry.name for entry in os.scandir(directory))
+    except OSError:
+        return []
+    for name in filter(is_plugin_socket_name, names):
+        path = directory / name
+        with suppress(OSError):
+            if SocketIdentity.at(path) is not None and listener_at(path) is None:
+                path.unlink()
+                removed.append(name)
+    return removed

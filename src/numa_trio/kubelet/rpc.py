@@ -1,0 +1,538 @@
+"""The bridge: gRPC, spoken by grpclib on an asyncio loop that runs inside Trio.
+
+This is the only module that knows asyncio, grpclib or the generated messages. What comes in or
+goes out is in the words of `numa_trio.plugin.messages`; what goes wrong is one of the exceptions
+below. Everything runs in one thread, so the plain methods may be called from any Trio task.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, cast
+
+import grpclib.client
+import grpclib.server
+import trio
+import trio_asyncio
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError, StreamTerminatedError
+from grpclib.protocol import H2Protocol
+
+from numa_trio.kubelet.api import v1beta1 as api
+from numa_trio.kubelet.socket_file import peer_of
+from numa_trio.plugin.messages import (
+    ContainerAllocation,
+    Device,
+    DevicePlugin,
+    InvalidRequest,
+    PluginOptions,
+    PreferredAllocationRequest,
+    Registration,
+)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+HEALTHY = "Healthy"
+UNHEALTHY = "Unhealthy"
+
+# Kubelet dials back for up to 10 s before it answers Register.
+REGISTER_TIMEOUT = 15.0
+
+# A plugin's only peer is kubelet, which holds one connection for each registration.
+MAX_CONNECTIONS = 64
+
+# gRPC's default limit for what a peer may send in one message.
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+
+# How long ending streams and closing connections may take, in seconds each.
+_FAREWELL = 0.4
+
+
+class KubeletUnavailable(Exception):
+    """Kubelet could not be reached, or gave no answer that makes sense."""
+
+
+class RegistrationRefused(Exception):
+    """Kubelet answered Register with an error; the message is kubelet's."""
+
+
+class PluginUnavailable(Exception):
+    """A plugin could not be reached, or its connection broke."""
+
+
+class PluginRefused(Exception):
+    """A plugin answered a call with an error: `code` is gRPC's name of it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+@asynccontextmanager
+async def open_bridge() -> AsyncIterator[None]:
+    """Run the asyncio loop. Open it once, around everything else of this module."""
+    async with trio_asyncio.open_loop() as loop:
+        # The default would end the whole process for what one peer sent or one callback did.
+        loop.set_exception_handler(_note_asyncio_problem)
+        yield
+
+
+def _note_asyncio_problem(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    problem = context.get("exception")
+    log.warning("In the gRPC connections: %s: %r", context.get("message"), problem)
+    log.debug("Where it came from", exc_info=problem)
+
+
+# --- one server on one Unix socket -----------------------------------------------------------
+
+
+class _Connection(H2Protocol):
+    """A peer's connection, which ends alone if the peer may not talk to us or talks nonsense."""
+
+    server: "_Server"
+    transport: asyncio.Transport
+    _accepted = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        if refusal := self._refusal(transport):
+            log.warning("Refused a connection: %s", refusal)
+            transport.abort()
+            return
+        self.transport = transport
+        self._accepted = True
+        self.server.opened(self)
+        super().connection_made(transport)
+
+    def _refusal(self, transport: asyncio.Transport) -> str | None:
+        peer = peer_of(transport.get_extra_info("socket"))
+        if peer.uid not in (0, os.geteuid()):
+            return f"process {peer.pid} runs as uid {peer.uid}, not as root or as we do"
+        if len(self.server.connections) >= MAX_CONNECTIONS:
+            return f"{MAX_CONNECTIONS} are open already"
+        return None
+
+    def data_received(self, data: bytes) -> None:
+        if not self._accepted:
+            return
+        try:
+            super().data_received(data)
+            self._check_sizes()
+        except Exception as problem:  # noqa: BLE001  whatever a peer can make h2 or grpclib raise
+            log.warning("Dropped a connection whose peer sent nonsense: %r", problem)
+            self.transport.abort()
+
+    def _check_sizes(self) -> None:
+        for stream in self.processor.streams.values():
+            if stream.data_received > MAX_REQUEST_BYTES:
+                raise ValueError(f"a request of more than {MAX_REQUEST_BYTES} bytes")
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._accepted:
+            self.server.closed(self)
+            super().connection_lost(exc)
+
+
+class _Server(grpclib.server.Server):
+    """grpclib's server, which knows its connections and so can end them."""
+
+    def __init__(self, service: Any) -> None:
+        super().__init__([service])
+        self.connections: set[_Connection] = set()
+        self._none_open = asyncio.Event()
+        self._none_open.set()
+
+    def opened(self, connection: _Connection) -> None:
+        self.connections.add(connection)
+        self._none_open.clear()
+
+    def closed(self, connection: _Connection) -> None:
+        self.connections.discard(connection)
+        if not self.connections:
+            self._none_open.set()
+
+    def _protocol_factory(self) -> H2Protocol:
+        protocol = super()._protocol_factory()
+        connection = _Connection(protocol.handler, protocol.config, protocol.h2_config)
+        connection.server = self
+        return connection
+
+    async def stop(self) -> None:
+        """Stop listening, cancel the calls and close all connections, within a bounded time."""
+        self.close()
+        for connection in self.connections:
+            connection.transport.close()
+        await _within(_FAREWELL, self._none_open)
+        for connection in self.connections:
+            connection.transport.abort()
+        await _within(_FAREWELL, self._none_open)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+
+
+async def _serve(
+    service: Any,
+    listener: socket.socket,
+    farewell: Callable[[], Awaitable[object]],
+    task_status: trio.TaskStatus[None],
+) -> NoReturn:
+    server = _Server(service)
+    await trio_asyncio.aio_as_trio(server.start)(sock=listener)
+    try:
+        task_status.started()
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio_asyncio.aio_as_trio(farewell)()
+            await trio_asyncio.aio_as_trio(server.stop)()
+
+
+# --- the plugin's side -----------------------------------------------------------------------
+
+
+class _EncodedOnce(api.ListAndWatchResponse):
+    """A list of devices that every stream sends alike."""
+
+    _encoded: bytes | None = None
+
+    def SerializeToString(self) -> bytes:  # noqa: N802  protobuf's name
+        if self._encoded is None:
+            self._encoded = bytes(self)
+        return self._encoded
+
+
+class PluginServer(api.DevicePluginBase):
+    """Serves one `DevicePlugin`; `on_streams` is told how many ListAndWatch streams are open."""
+
+    def __init__(self, plugin: DevicePlugin, on_streams: Callable[[int], None]) -> None:
+        self._plugin = plugin
+        self._on_streams = on_streams
+        self._streams = 0
+        self._epoch = 0  # streams of an earlier epoch end
+        self._device_list: _EncodedOnce | None = None
+        self._news = asyncio.Event()
+        self._no_stream = asyncio.Event()
+        self._no_stream.set()
+
+    async def serve(
+        self,
+        listener: socket.socket,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> NoReturn:
+        """Answer on a bound, listening socket until cancelled; then end every stream cleanly.
+
+        Takes the socket over. Leaving takes at most some 1.2 s, whatever the peers do.
+        """
+        await _serve(self, listener, self._farewell, task_status)
+
+    def update(self, plugin: DevicePlugin) -> None:
+        """Answer from `plugin` from now on, and send its list to every open stream."""
+        self._plugin = plugin
+        self._device_list = None
+        self._wake_streams()
+
+    def end_streams(self) -> None:
+        """End every ListAndWatch stream that is open now."""
+        self._epoch += 1
+        self._wake_streams()
+
+    def _wake_streams(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def _farewell(self) -> None:
+        self.end_streams()
+        await _within(_FAREWELL, self._no_stream)
+
+    # What kubelet calls:
+
+    async def get_device_plugin_options(self, message: api.Empty) -> api.DevicePluginOptions:
+        return _encode_options(self._plugin.options)
+
+    async def list_and_watch(
+        self, message: api.Empty
+    ) -> AsyncGenerator[api.ListAndWatchResponse, None]:
+        epoch = self._epoch
+        self._count_streams(+1)
+        try:
+            while epoch == self._epoch:
+                news = self._news
+                yield self._current_list()
+                await news.wait()
+        finally:
+            self._count_streams(-1)
+
+    async def get_preferred_allocation(
+        self, message: api.PreferredAllocationRequest
+    ) -> api.PreferredAllocationResponse:
+        requests = [
+            PreferredAllocationRequest(
+                available=request.available_deviceIDs,
+                must_include=request.must_include_deviceIDs,
+                size=request.allocation_size,
+            )
+            for request in message.container_requests
+        ]
+        preferred = _answer(lambda: self._plugin.preferred_allocation(requests))
+        return api.PreferredAllocationResponse(
+            container_responses=[
+                api.ContainerPreferredAllocationResponse(device_i_ds=list(device_ids))
+                for device_ids in preferred
+            ]
+        )
+
+    async def allocate(self, message: api.AllocateRequest) -> api.AllocateResponse:
+        requests = [request.devices_ids for request in message.container_requests]
+        allocations = _answer(lambda: self._plugin.allocate(requests))
+        return api.AllocateResponse(
+            container_responses=[
+                api.ContainerAllocateResponse(envs=dict(allocation.environment))
+                for allocation in allocations
+            ]
+        )
+
+    async def pre_start_container(
+        self, message: api.PreStartContainerRequest
+    ) -> api.PreStartContainerResponse:
+        _answer(lambda: self._plugin.pre_start_container(message.devices_ids))
+        return api.PreStartContainerResponse()
+
+    def _current_list(self) -> _EncodedOnce:
+        if self._device_list is None:
+            self._device_list = _EncodedOnce(
+                devices=[_encode_device(device) for device in self._plugin.devices()]
+            )
+        return self._device_list
+
+    def _count_streams(self, change: int) -> None:
+        self._streams += change
+        if self._streams:
+            self._no_stream.clear()
+        else:
+            self._no_stream.set()
+        self._on_streams(self._streams)
+
+    async def _call_rpc_handler_server_stream(
+        self, handler: Callable[..., Any], stream: grpclib.server.Stream[Any, Any], request: Any
+    ) -> None:
+        # The generator must end with its stream, not when it is garbage: it counts the streams.
+        async with aclosing(handler(request)) as messages:
+            async for message in messages:
+                await stream.send_message(message)
+
+
+def _answer(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except InvalidRequest as problem:
+        log.warning("Kubelet asked for what we do not have: %s", problem)
+        raise GRPCError(Status.INVALID_ARGUMENT, str(problem)) from None
+
+
+class KubeletClient:
+    """Kubelet as a plugin calls it: one connection to kubelet.sock, made when it is needed."""
+
+    def __init__(self, kubelet_socket: Path) -> None:
+        self._path = kubelet_socket
+        self._channel = grpclib.client.Channel(path=os.fspath(kubelet_socket))
+        self._stub = api.RegistrationStub(self._channel)
+
+    async def register(self, registration: Registration) -> None:
+        """Register a resource, whose socket must be served already.
+
+        Raises `RegistrationRefused` or `KubeletUnavailable`.
+        """
+        request = api.RegisterRequest(
+            version=registration.version,
+            endpoint=registration.endpoint,
+            resource_name=registration.resource_name,
+            options=_encode_options(registration.options),
+        )
+        call = trio_asyncio.aio_as_trio(self._stub.register)
+        try:
+            await call(request, timeout=REGISTER_TIMEOUT)
+        except GRPCError as error:
+            raise RegistrationRefused(_describe(error)) from error
+        except TimeoutError as error:
+            raise KubeletUnavailable(f"no answer within {REGISTER_TIMEOUT:g} s") from error
+        except OSError as error:
+            raise KubeletUnavailable(f"{self._path}: {error.strerror or error}") from error
+        except Exception as error:  # whatever nonsense can make h2, grpclib or the parser raise
+            raise KubeletUnavailable(f"{self._path}: no proper answer: {error!r}") from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+
+@asynccontextmanager
+async def connect_kubelet(kubelet_socket: Path) -> AsyncIterator[KubeletClient]:
+    """A client for as long as the context lasts. Connects at the first call, and anew if broken."""
+    client = KubeletClient(kubelet_socket)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _describe(error: GRPCError) -> str:
+    return f"{error.status.name}: {error.message}" if error.message else error.status.name
+
+
+# --- kubelet's side, for the stand-in --------------------------------------------------------
+
+
+class _RegistrationService(api.RegistrationBase):
+    def __init__(self, register: Callable[[Registration], Awaitable[None]]) -> None:
+        self._register = trio_asyncio.trio_as_aio(register)
+
+    async def register(self, message: api.RegisterRequest) -> api.Empty:
+        registration = Registration(
+            resource_name=message.resource_name,
+            endpoint=message.endpoint,
+            version=message.version,
+            options=_decode_options(message.options or api.DevicePluginOptions()),
+        )
+        try:
+            await self._register(registration)
+        except RegistrationRefused as refusal:
+            raise GRPCError(Status.UNKNOWN, str(refusal)) from None
+        return api.Empty()
+
+
+async def serve_registration(
+    register: Callable[[Registration], Awaitable[None]],
+    listener: socket.socket,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> NoReturn:
+    """Answer Register on a bound, listening socket until cancelled; then drop every connection.
+
+    `register` is a Trio function; it raises `RegistrationRefused` to refuse.
+    """
+
+    async def no_farewell() -> None:
+        pass
+
+    await _serve(_RegistrationService(register), listener, no_farewell, task_status)
+
+
+class PluginClient:
+    """A plugin as kubelet calls it. Every call raises `PluginRefused` or `PluginUnavailable`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._channel = grpclib.client.Channel(path=os.fspath(path))
+        self._stub = api.DevicePluginStub(self._channel)
+
+    async def options(self) -> PluginOptions:
+        """Call GetDevicePluginOptions."""
+        return _decode_options(await self._call(self._stub.get_device_plugin_options))
+
+    async def list_and_watch(self, deliver: Callable[[Sequence[Device]], None]) -> None:
+        """Hand each list to `deliver` as it comes; return when the plugin ends the stream."""
+
+        async def follow() -> None:
+            messages = cast("AsyncGenerator[api.ListAndWatchResponse]", self._stub.list_and_watch())
+            async with aclosing(messages):
+                async for message in messages:
+                    deliver([_decode_device(device) for device in message.devices])
+
+        await self._call(follow)
+
+    async def allocate(self, requests: Sequence[Sequence[str]]) -> list[ContainerAllocation]:
+        """Call Allocate with the device ids of each container; only environments are kept."""
+        message = api.AllocateRequest(
+            container_requests=[
+                api.ContainerAllocateRequest(devices_ids=list(device_ids))
+                for device_ids in requests
+            ]
+        )
+        answer = await self._call(self._stub.allocate, message)
+        return [ContainerAllocation(dict(one.envs)) for one in answer.container_responses]
+
+    async def preferred_allocation(
+        self, requests: Sequence[PreferredAllocationRequest]
+    ) -> list[list[str]]:
+        """Call GetPreferredAllocation."""
+        message = api.PreferredAllocationRequest(
+            container_requests=[
+                api.ContainerPreferredAllocationRequest(
+                    available_deviceIDs=list(request.available),
+                    must_include_deviceIDs=list(request.must_include),
+                    allocation_size=request.size,
+                )
+                for request in requests
+            ]
+        )
+        answer = await self._call(self._stub.get_preferred_allocation, message)
+        return [list(one.device_i_ds) for one in answer.container_responses]
+
+    async def pre_start_container(self, device_ids: Sequence[str]) -> None:
+        """Call PreStartContainer."""
+        message = api.PreStartContainerRequest(devices_ids=list(device_ids))
+        await self._call(self._stub.pre_start_container, message)
+
+    def close(self) -> None:
+        """Close the connection; a stream that is open on it ends."""
+        self._channel.close()
+
+    async def _call(self, method: Callable[..., Awaitable[T]], *arguments: object) -> T:
+        try:
+            answer: T = await trio_asyncio.aio_as_trio(method)(*arguments)
+        except GRPCError as error:
+            raise PluginRefused(error.status.name, error.message or "") from error
+        except (OSError, StreamTerminatedError, AssertionError) as error:
+            raise PluginUnavailable(f"{self._path}: {error!r}") from error
+        return answer
+
+
+@asynccontextmanager
+async def connect_plugin(path: Path) -> AsyncIterator[PluginClient]:
+    """A client for as long as the context lasts. Connects at the first call."""
+    client = PluginClient(path)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+# --- the messages ----------------------------------------------------------------------------
+
+
+def _encode_options(options: PluginOptions) -> api.DevicePluginOptions:
+    return api.DevicePluginOptions(
+        pre_start_required=options.pre_start_required,
+        get_preferred_allocation_available=options.preferred_allocation_available,
+    )
+
+
+def _decode_options(message: api.DevicePluginOptions) -> PluginOptions:
+    return PluginOptions(
+        pre_start_required=message.pre_start_required,
+        preferred_allocation_available=message.get_preferred_allocation_available,
+    )
+
+
+def _encode_device(device: Device) -> api.Device:
+    return api.Device(
+        id=device.id,
+        health=HEALTHY if device.healthy else UNHEALTHY,
+        topology=api.TopologyInfo(nodes=[api.NumaNode(id=node) for node in device.numa_nodes]),
+    )
+
+
+def _decode_device(message: api.Device) -> Device:
+    nodes = message.topology.nodes if message.topology else []
+    return Device(message.id, message.health == HEALTHY, tuple(node.id for node in nodes))

@@ -1,0 +1,64 @@
+"""Follows kubelet.sock: each life of it is one generation of kubelet."""
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from numa_trio.kubelet.socket_file import SocketIdentity
+from numa_trio.kubelet.watch import DirectoryWatch
+
+log = logging.getLogger(__name__)
+
+
+class KubeletSocket:
+    """The path of kubelet.sock, and which socket stands there now."""
+
+    def __init__(self, path: Path, watch: DirectoryWatch) -> None:
+        self.path = path
+        self._watch = watch
+        self._last_problem: str | None = None
+
+    def generation(self) -> SocketIdentity | None:
+        """The present generation; None, with a log line for each new reason, if there is none."""
+        try:
+            generation = SocketIdentity.at(self.path)
+            problem = None if generation else self._absence()
+        except OSError as error:
+            generation = None
+            problem = f"{self.path} cannot be examined: {os.strerror(error.errno or 0)}"
+        if problem != self._last_problem:
+            self._last_problem = problem
+            if problem:
+                log.warning("Waiting for kubelet: %s", problem)
+        return generation
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no generation, as last seen."""
+        return self._last_problem
+
+    async def generations(self) -> AsyncIterator[SocketIdentity]:
+        """Each generation as it appears. Ask for the next one when it has `ended`."""
+        while True:
+            change = self._watch.next_change()
+            if generation := self.generation():
+                yield generation
+                await self.ended(generation)
+            else:
+                await change.wait()
+
+    async def ended(self, generation: SocketIdentity) -> None:
+        """Return once the socket at the path is another one, or none."""
+        while True:
+            change = self._watch.next_change()
+            if self.generation() != generation:
+                return
+            await change.wait()
+
+    def _absence(self) -> str:
+        if os.path.lexists(self.path):
+            return f"{self.path} is not a socket"
+        if self.path.parent.is_dir():
+            return f"{self.path} does not exist yet"
+        return f"the directory {self.path.parent} does not exist yet"
