@@ -1,0 +1,190 @@
+"""The kernel and the initramfs of the test machine, from Debian packages and the built wheel.
+
+Nothing here needs root: packages are downloaded by apt, unpacked and not configured. An initramfs
+needs no driver modules, so that a kernel as Debian ships it boots with it alone.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from infra.qemu import QEMU
+
+REPOSITORY = Path(__file__).parents[2]
+GUEST = Path(__file__).parent / "guest"
+
+KERNEL_PACKAGE = "linux-image-cloud-amd64"
+# libstdc++ is for greenlet, which trio-asyncio imports.
+ROOT_PACKAGES = ("busybox-static", "python3-minimal", "libpython3-stdlib", "libstdc++6")
+
+# Read by nobody in the guest; without them the kernel unpacks a third less.
+UNUSED_FOLDERS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian")
+
+# What a wheel of compiled code may be built for to run on bookworm's glibc 2.36.
+WHEEL_PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
+
+
+class CannotBuild(Exception):
+    """The image cannot be built; the message says what to install or what failed."""
+
+
+@frozen
+class Image:
+    """What QEMU boots."""
+
+    kernel: Path
+    initramfs: Path
+
+
+def build(directory: Path) -> Image:
+    """Build kernel and initramfs in `directory`, an empty one."""
+    require_programs()
+    packages, root = directory / "packages", directory / "root"
+    packages.mkdir()
+    kernel = unpack_kernel(download([kernel_package()], packages / "kernel")[0], directory)
+    lay_out(root)
+    for package in download(closure(ROOT_PACKAGES), packages / "root"):
+        unpack(package, root)
+    for folder in UNUSED_FOLDERS:
+        shutil.rmtree(root / folder, ignore_errors=True)
+    install_wheel(build_wheel(directory / "wheel"), root)
+    compile_bytecode(root)
+    shutil.copy(GUEST / "init", root / "init")
+    shutil.copy(GUEST / "observe.py", root / "observe.py")
+    return Image(kernel=kernel, initramfs=pack(root, directory / "initramfs.cpio"))
+
+
+def require_programs() -> None:
+    """Raise `CannotBuild` naming the programs that this machine lacks."""
+    programs = (QEMU, "apt-get", "apt-cache", "dpkg-deb", "tar", "cpio")
+    missing = [program for program in programs if not shutil.which(program)]
+    if missing:
+        raise CannotBuild(
+            f"not found: {', '.join(missing)}. The virtual machine is built on Debian:"
+            " run tests/infra/install-prerequisites.sh as root"
+        )
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    """The standard output of a command; `CannotBuild` with what it said if it fails."""
+    try:
+        done = subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as failed:
+        words = " ".join(str(word) for word in command)
+        raise CannotBuild(
+            f"`{words}` ended with status {failed.returncode}:\n{failed.stderr}"
+            "If apt knows no such package, run tests/infra/install-prerequisites.sh as root:"
+            " it fetches the package lists."
+        ) from failed
+    return done.stdout
+
+
+def kernel_package() -> str:
+    """The package that holds the kernel which Debian's metapackage depends on now."""
+    found = re.search(r"Depends: (linux-image-\S+)", run("apt-cache", "depends", KERNEL_PACKAGE))
+    if not found:
+        raise CannotBuild(f"apt-cache names no kernel that {KERNEL_PACKAGE} depends on")
+    return found[1]
+
+
+def closure(packages: Sequence[str]) -> list[str]:
+    """`packages` and all that they depend on, as if nothing were installed."""
+    plan = run(
+        "apt-get",
+        "-oDir::State::status=/dev/null",
+        "-oDebug::NoLocking=1",
+        "--simulate",
+        "--no-install-recommends",
+        "install",
+        *packages,
+    )
+    return re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
+
+
+def download(packages: Sequence[str], directory: Path) -> list[Path]:
+    """The package files, fetched from the mirrors that this machine's apt knows."""
+    directory.mkdir()
+    run("apt-get", "--quiet", "download", *packages, cwd=directory)
+    return sorted(directory.glob("*.deb"))
+
+
+def unpack_kernel(package: Path, directory: Path) -> Path:
+    """The kernel's file out of its package."""
+    unpack(package, directory, "./boot")
+    (kernel,) = (directory / "boot").glob("vmlinuz-*")
+    return kernel
+
+
+def unpack(package: Path, root: Path, *members: str) -> None:
+    """Unpack a package into `root`, through the links of a merged /usr."""
+    archive = package.with_suffix(".tar")
+    with archive.open("wb") as out:
+        subprocess.run(["dpkg-deb", "--fsys-tarfile", package], stdout=out, check=True)
+    run("tar", "--extract", "--keep-directory-symlink", "-C", root, "-f", archive, *members)
+    archive.unlink()
+
+
+def lay_out(root: Path) -> None:
+    """Mount points, and the links of a merged /usr."""
+    for folder in ("dev", "proc", "sys", "run", "tmp", "var/lib/kubelet"):
+        (root / folder).mkdir(parents=True)
+    for folder in ("bin", "sbin", "lib", "lib64"):
+        (root / "usr" / folder).mkdir(parents=True)
+        (root / folder).symlink_to(f"usr/{folder}")
+
+
+def python_version(root: Path) -> str:
+    """The version of the root's Python, as in 3.11."""
+    return str((root / "usr/bin/python3").readlink()).removeprefix("python")
+
+
+def build_wheel(directory: Path) -> Path:
+    """This repository's wheel."""
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", directory, cwd=REPOSITORY)
+    (wheel,) = directory.glob("*.whl")
+    return wheel
+
+
+def install_wheel(wheel: Path, root: Path) -> None:
+    """Install the wheel and all that it requires, for the root's Python."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command += ["--target", str(root / "usr/lib/python3/dist-packages")]
+    command += ["--implementation", "cp", "--python-version", python_version(root)]
+    command += [word for platform in WHEEL_PLATFORMS for word in ("--platform", platform)]
+    command += ["--only-binary", ":all:", str(wheel)]
+    run(*command)
+
+
+def compile_bytecode(root: Path) -> None:
+    """Compile all modules with the root's own Python: compiling under emulation takes minutes."""
+    library = root / "usr/lib"
+    (loader,) = (root / "usr/lib64").glob("ld-linux-x86-64.so.2")
+    run(
+        "env",
+        f"PYTHONHOME={root / 'usr'}",
+        loader,
+        "--library-path",
+        library / "x86_64-linux-gnu",
+        root / "usr/bin" / f"python{python_version(root)}",
+        *("-S", "-m", "compileall", "-q", "-j0", "-s", root, "-p", "/"),
+        *(library / f"python{python_version(root)}", library / "python3/dist-packages"),
+    )
+
+
+def pack(root: Path, archive: Path) -> Path:
+    """The root as an initramfs, owned by root; not compressed: QEMU loads it in no time."""
+    names = "\n".join(sorted(str(path.relative_to(root)) for path in root.rglob("*")))
+    with archive.open("wb") as out:
+        subprocess.run(
+            ["cpio", "--quiet", "--create", "--format=newc", "--owner=0:0"],
+            cwd=root,
+            input=names.encode(),
+            stdout=out,
+            check=True,
+        )
+    return archive
