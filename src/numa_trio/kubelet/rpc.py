@@ -181,12 +181,11 @@ async def _within(seconds: float, event: asyncio.Event) -> None:
 
 
 async def _serve(
-    service: Any,
+    server: _Server,
     listener: socket.socket,
     farewell: Callable[[], Awaitable[object]],
     task_status: trio.TaskStatus[None],
 ) -> NoReturn:
-    server = _Server(service)
     await trio_asyncio.aio_as_trio(server.start)(sock=listener)
     try:
         task_status.started()
@@ -220,6 +219,7 @@ class PluginServer(api.DevicePluginBase):
         self._streams = 0
         self._epoch = 0  # streams of an earlier epoch end
         self._device_list: _EncodedOnce | None = None
+        self._server: _Server | None = None
         self._news = asyncio.Event()
         self._no_stream = asyncio.Event()
         self._no_stream.set()
@@ -234,7 +234,8 @@ class PluginServer(api.DevicePluginBase):
 
         Takes the socket over. Leaving takes at most some 1.2 s, whatever the peers do.
         """
-        await _serve(self, listener, self._farewell, task_status)
+        self._server = _Server(self)
+        await _serve(self._server, listener, self._end_streams, task_status)
 
     def update(self, plugin: DevicePlugin) -> None:
         """Answer from `plugin` from now on, and send its list to every open stream."""
@@ -242,18 +243,26 @@ class PluginServer(api.DevicePluginBase):
         self._device_list = None
         self._wake_streams()
 
-    def end_streams(self) -> None:
-        """End every ListAndWatch stream that is open now."""
-        self._epoch += 1
-        self._wake_streams()
+    async def end_streams(self) -> None:
+        """End every ListAndWatch stream that is open now, and return when they have ended.
+
+        The connections of a peer that does not read its stream's end are dropped.
+        """
+        if self._streams:
+            await trio_asyncio.aio_as_trio(self._end_streams)()
 
     def _wake_streams(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def _farewell(self) -> None:
-        self.end_streams()
+    async def _end_streams(self) -> None:
+        self._epoch += 1
+        self._wake_streams()
         await _within(_FAREWELL, self._no_stream)
+        if self._streams and self._server:
+            for connection in self._server.connections:
+                connection.transport.abort()
+            await _within(_FAREWELL, self._no_stream)
 
     # What kubelet calls:
 
@@ -425,7 +434,7 @@ async def serve_registration(
     async def no_farewell() -> None:
         pass
 
-    await _serve(_RegistrationService(register), listener, no_farewell, task_status)
+    await _serve(_Server(_RegistrationService(register)), listener, no_farewell, task_status)
 
 
 class PluginClient:

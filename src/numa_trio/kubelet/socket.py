@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from numa_trio.kubelet.socket_file import SocketIdentity
@@ -38,7 +38,7 @@ class KubeletSocket:
         """Why there is no generation, as last seen."""
         return self._last_problem
 
-    async def generations(self) -> AsyncIterator[SocketIdentity]:
+    async def generations(self) -> AsyncGenerator[SocketIdentity, None]:
         """Each generation as it appears. Ask for the next one when it has `ended`."""
         while True:
             change = self._watch.next_change()

@@ -1,0 +1,122 @@
+"""From the machine to its resources: at the start, and as NUMA nodes come, go and change."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import trio
+from attrs import define, field
+
+from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
+from numa_trio.plugin.advertising import Advertisement, advertise
+from numa_trio.plugin.resource import NumaResource
+from numa_trio.settings import Settings
+from numa_trio.topology.lists import format_list
+from numa_trio.topology.machine import Machine, NumaNode
+from numa_trio.topology.sysfs import SysfsError, SysfsRootMissing, read_machine
+
+log = logging.getLogger(__name__)
+
+_GIB = 1024**3
+
+
+@define(eq=False)
+class Discovery:
+    """Keeps `resources` as the machine is. `offer` makes what serves a resource."""
+
+    settings: Settings
+    resources: AdvertisedResources
+    offer: Callable[[NumaResource], AdvertisedResource]
+    read: Callable[[Path], Machine] = read_machine
+    machine: Machine | None = None
+    _problem: str | None = field(default=None, init=False)
+
+    async def first(self) -> None:
+        """Find the nodes, trying again until sysfs can be read. Raises `SysfsRootMissing`."""
+        machine = self._read_or_complain()
+        while machine is None:
+            machine = await self._read_later()
+        log.info(
+            "Discovered %d NUMA node%s: %s",
+            len(machine.nodes),
+            "" if len(machine.nodes) == 1 else "s",
+            "; ".join(map(_describe, machine.nodes)),
+            extra={"nodes": [node.id for node in machine.nodes]},
+        )
+        for remark in machine.remarks:
+            log.warning("%s", remark)
+        self._apply(machine)
+        if not len(self.resources):
+            log.error("No NUMA node can be advertised: no pod can ask for one on this machine")
+
+    async def follow(self) -> NoReturn:
+        """Read the nodes again every `topology_interval` seconds, for ever."""
+        while True:
+            if machine := await self._read_later():
+                self._apply(machine)
+
+    async def _read_later(self) -> Machine | None:
+        await trio.sleep(self.settings.topology_interval)
+        return self._read_or_complain()
+
+    def _read_or_complain(self) -> Machine | None:
+        problem = None
+        machine = None
+        try:
+            machine = self.read(self.settings.sysfs_root)
+        except SysfsRootMissing:
+            if self.machine is None:
+                raise
+            problem = f"{self.settings.sysfs_root} is gone"
+        except SysfsError as error:
+            problem = str(error)
+        if problem != self._problem:
+            self._problem = problem
+            if problem:
+                log.error("Cannot read the NUMA nodes; trying again: %s", problem)
+            else:
+                log.info("The NUMA nodes can be read again")
+        return machine
+
+    def _apply(self, machine: Machine) -> None:
+        verdicts = {one.node.id: one for one in advertise(machine, self.settings.cpuless_nodes)}
+        for node, verdict in verdicts.items():
+            advertised = self.resources.get(node)
+            if advertised is None:
+                self._meet(verdict)
+            else:
+                self._set_health(advertised, verdict.reason)
+        for advertised in self.resources:
+            if advertised.resource.node not in verdicts:
+                self._set_health(advertised, "the node is offline")
+        self.machine = machine
+
+    def _meet(self, verdict: Advertisement) -> None:
+        node = verdict.node.id
+        if verdict.advertised:
+            resource = NumaResource(
+                node, self.settings.capacity, domain=self.settings.resource_domain
+            )
+            self.resources.add(self.offer(resource))
+            log.info("Advertising node %d as %s: %d", node, resource.name, resource.capacity)
+        elif self.machine is None or node not in {known.id for known in self.machine.nodes}:
+            log.info("Not advertising node %d: %s", node, verdict.reason)
+
+    def _set_health(self, advertised: AdvertisedResource, trouble: str | None) -> None:
+        if advertised.resource.healthy is (trouble is None):
+            return
+        advertised.set_health(trouble is None)
+        if trouble:
+            log.warning("%s is unhealthy: %s", advertised.resource.name, trouble)
+        else:
+            log.info("%s is healthy again", advertised.resource.name)
+
+
+def _describe(node: NumaNode) -> str:
+    cpus = f"CPUs {format_list(node.cpus)}" if node.has_cpus else "no CPUs"
+    if node.memory_bytes is None:
+        memory = "memory unknown"
+    else:
+        memory = f"{node.memory_bytes / _GIB:.1f} GiB memory"
+    return f"node {node.id}: {cpus}, {memory}"

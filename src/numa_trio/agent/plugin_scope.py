@@ -1,0 +1,69 @@
+"""The plugin scope: all that lives as long as one generation of kubelet, and no longer."""
+
+import logging
+from contextlib import aclosing
+from pathlib import Path
+from typing import NoReturn
+
+import trio
+from attrs import frozen
+
+from numa_trio.agent.advertised import AdvertisedResources, ConnectKubelet
+from numa_trio.agent.backoff import Backoff
+from numa_trio.agent.registration import register_resources
+from numa_trio.agent.serving import serve_resource
+from numa_trio.kubelet.plugin_socket import socket_name
+from numa_trio.kubelet.socket import KubeletSocket
+from numa_trio.kubelet.watch import DirectoryWatch
+
+log = logging.getLogger(__name__)
+
+
+@frozen
+class PluginScope:
+    """One server task a resource and one registration task, which live and die together."""
+
+    resources: AdvertisedResources
+    connect_kubelet: ConnectKubelet
+    kubelet_socket: Path
+    instance: str
+    watch: DirectoryWatch
+
+    async def run(self) -> NoReturn:
+        """Serve and register every resource until cancelled."""
+        async with (
+            self.connect_kubelet(self.kubelet_socket) as kubelet,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(register_resources, self.resources, kubelet, self._endpoint)
+            async for advertised in self.resources.arrivals():
+                path = self.kubelet_socket.with_name(self._endpoint(advertised.resource.node))
+                nursery.start_soon(serve_resource, advertised, path, self.watch)
+        raise AssertionError("arrivals() does not end")
+
+    def _endpoint(self, node: int) -> str:
+        return socket_name(node, self.instance)
+
+
+async def supervise(kubelet_socket: KubeletSocket, scope: PluginScope) -> NoReturn:
+    """Run a plugin scope for each generation of kubelet, cancelled when that ends, for ever."""
+    async with aclosing(kubelet_socket.generations()) as generations:
+        async for generation in generations:
+            log.info("Kubelet's socket %s is there: serving and registering", kubelet_socket.path)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_run_again_if_it_fails, scope)
+                await kubelet_socket.ended(generation)
+                log.info("Kubelet's socket %s was removed or replaced", kubelet_socket.path)
+                nursery.cancel_scope.cancel()
+    raise AssertionError("generations() does not end")
+
+
+async def _run_again_if_it_fails(scope: PluginScope) -> NoReturn:
+    """A defect of ours must not leave a node without its resources."""
+    backoff = Backoff(first=0.5, longest=30.0)
+    while True:
+        try:
+            await scope.run()
+        except* Exception:
+            log.exception("The plugin scope failed, which is a defect: starting it again")
+        await trio.sleep(backoff.next_delay())

@@ -1,0 +1,82 @@
+"""Keeps the resources registered: whatever ends a stream, registration follows."""
+
+import logging
+from collections.abc import Callable
+from typing import NoReturn
+
+import trio
+
+from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources, Kubelet
+from numa_trio.agent.backoff import Backoff
+from numa_trio.kubelet.rpc import KubeletUnavailable, RegistrationRefused
+from numa_trio.plugin.messages import Registration
+
+log = logging.getLogger(__name__)
+
+# Kubelet opens the stream around its answer to Register; on a busy node it may take its time.
+_STREAM_DEADLINE = 10.0
+
+# A stream held for so long shows that the last trouble is over.
+_SETTLED = 10.0
+
+
+async def register_resources(
+    resources: AdvertisedResources, kubelet: Kubelet, endpoint_of: Callable[[int], str]
+) -> NoReturn:
+    """Register each resource, at once and side by side, and keep it registered until cancelled.
+
+    `endpoint_of` gives the file name of a node's socket.
+    """
+    async with trio.open_nursery() as nursery:
+        async for advertised in resources.arrivals():
+            endpoint = endpoint_of(advertised.resource.node)
+            nursery.start_soon(keep_registered, advertised, kubelet, endpoint)
+    raise AssertionError("arrivals() does not end")
+
+
+async def keep_registered(
+    advertised: AdvertisedResource, kubelet: Kubelet, endpoint: str
+) -> NoReturn:
+    """Register one resource, and again whenever kubelet lets go of it, until cancelled."""
+    status = advertised.status
+    backoff = Backoff(first=0.01, longest=5.0)
+    try:
+        while True:
+            await status.until(lambda: status.serving)
+            # An old stream that ends after the new registration would make kubelet drop that.
+            await advertised.server.end_streams()
+            try:
+                await kubelet.register(
+                    Registration(
+                        resource_name=advertised.resource.name,
+                        endpoint=endpoint,
+                        options=advertised.resource.options,
+                    )
+                )
+            except RegistrationRefused as refusal:
+                status.is_registered(False, f"kubelet refused the registration: {refusal}")
+            except KubeletUnavailable as problem:
+                status.is_registered(False, f"kubelet cannot be reached: {problem}")
+            else:
+                status.is_registered(True)
+                if await _hold_stream(advertised):
+                    backoff.reset()
+            await trio.sleep(backoff.next_delay())
+    finally:
+        status.is_registered(False)
+
+
+async def _hold_stream(advertised: AdvertisedResource) -> bool:
+    """Return when kubelet lets go of the resource; whether it had held its stream for long."""
+    status = advertised.status
+    with trio.move_on_after(_STREAM_DEADLINE):
+        await status.until(lambda: status.streams > 0 or not status.serving)
+    began = trio.current_time()
+    if status.streams:
+        await status.until(lambda: status.streams == 0 or not status.serving)
+        status.is_registered(False, "kubelet let go of its ListAndWatch stream")
+    else:
+        status.is_registered(
+            False, f"kubelet opened no ListAndWatch stream within {_STREAM_DEADLINE:g} s"
+        )
+    return trio.current_time() - began >= _SETTLED
