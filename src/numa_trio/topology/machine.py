@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 @frozen
@@ -18,15 +18,16 @@ class HugePages:
 class NumaNode:
     """An online NUMA node.
 
-    Memory is in bytes, None where the kernel tells none. `distances` maps the id of each online
-    node to the relative access cost from this one (ACPI SLIT: 10 is local); empty where unknown.
+    `cpus` are its online CPUs. Memory is in bytes, None where the kernel tells none. `distances`
+    maps the id of each online node to the relative access cost from this one (ACPI SLIT: 10 is
+    local); empty where unknown.
     """
 
     id: int
     cpus: frozenset[int] = frozenset()
     memory_bytes: int | None = None
     memory_free_bytes: int | None = None
-    distances: Mapping[int, int] = {}
+    distances: Mapping[int, int] = field(factory=dict)
     huge_pages: tuple[HugePages, ...] = ()
 
     @property
@@ -45,7 +46,9 @@ class Machine:
     """The online NUMA nodes in order of id.
 
     `numa_aware` is False for a kernel without NUMA, shown as one node 0, as kubelet sees it.
+    `remarks` are sentences for the operator on what the kernel left out or contradicted.
     """
 
     nodes: tuple[NumaNode, ...]
     numa_aware: bool = True
+    remarks: tuple[str, ...] = ()

@@ -1,0 +1,173 @@
+"""`numa-trio topology`: shows the machine's NUMA nodes and which of them are advertised."""
+
+import argparse
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from numa_trio.plugin.advertising import Advertisement
+    from numa_trio.topology.machine import HugePages, Machine
+
+HELP = "Show this machine's NUMA nodes and which of them are advertised."
+
+# A longer list of CPUs goes on in the next line of its cell.
+_LIST_WIDTH = 40
+
+# More columns than any table takes.
+_BOUNDLESS = 100_000
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "--output",
+        choices=["table", "json"],
+        default="table",
+        help="a table for people or JSON for programs (default: table)",
+    )
+    parser.add_argument(
+        "--sysfs-root",
+        type=Path,
+        metavar="PATH",
+        help="where sysfs is mounted (default: NUMA_SYSFS_ROOT, else /sys)",
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the machine; returns 2 for bad configuration, 1 if sysfs cannot be understood."""
+    from numa_trio.plugin.advertising import advertise
+    from numa_trio.settings import BadConfiguration, load_settings
+    from numa_trio.topology.sysfs import SysfsError, SysfsRootMissing, read_machine
+
+    try:
+        settings = load_settings(os.environ)
+        machine = read_machine(arguments.sysfs_root or settings.sysfs_root)
+    except (BadConfiguration, SysfsRootMissing) as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except SysfsError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    advertisements = advertise(machine, settings.cpuless_nodes)
+    if arguments.output == "json":
+        _print_json(machine, advertisements)
+    else:
+        _print_table(machine, advertisements)
+    return 0
+
+
+def _print_json(machine: "Machine", advertisements: "Sequence[Advertisement]") -> None:
+    import json
+
+    from attrs import asdict
+
+    from numa_trio.topology.lists import format_list
+
+    nodes = [
+        {
+            "id": node.id,
+            "cpus": format_list(node.cpus),
+            "memory_bytes": node.memory_bytes,
+            "distances": {str(other): distance for other, distance in node.distances.items()},
+            "advertised": verdict.advertised,
+            "reason": verdict.reason,
+            "memory_free_bytes": node.memory_free_bytes,
+            "huge_pages": [asdict(pages) for pages in node.huge_pages],
+        }
+        for verdict in advertisements
+        for node in [verdict.node]
+    ]
+    document = {"nodes": nodes, "numa_aware": machine.numa_aware, "remarks": machine.remarks}
+    print(json.dumps(document, indent=2))
+
+
+def _print_table(machine: "Machine", advertisements: "Sequence[Advertisement]") -> None:
+    from rich.console import Console
+
+    # Where it is no window that sets the width, lines stay whole, for grep and the like.
+    width = None if sys.stdout.isatty() else _BOUNDLESS
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    console.print(_table(advertisements))
+    for line in (*_left_out(advertisements), *machine.remarks):
+        console.print(f"\n{line}", soft_wrap=True)
+
+
+def _table(advertisements: "Sequence[Advertisement]") -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    from numa_trio.topology.lists import format_list
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("Node", "CPUs", "Count", "Memory", "Distance", "Huge pages", "Advertised"):
+        numeric = heading in ("Node", "Count", "Memory")
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for verdict in advertisements:
+        node = verdict.node
+        table.add_row(
+            str(node.id),
+            _wrapped(format_list(node.cpus)) or "none",
+            str(len(node.cpus)),
+            _size(node.memory_bytes),
+            _distances(node.distances),
+            _huge_pages(node.huge_pages),
+            "yes" if verdict.advertised else "no",
+        )
+    return table
+
+
+def _wrapped(cpulist: str) -> str:
+    """The list in lines that end after a comma, so that no number is torn."""
+    import textwrap
+
+    return "\n".join(
+        line.replace(" ", "") for line in textwrap.wrap(cpulist.replace(",", ", "), _LIST_WIDTH)
+    )
+
+
+def _distances(distances: Mapping[int, int]) -> str:
+    """Each distance with the nodes to which it applies, the nearest first."""
+    from numa_trio.topology.lists import format_list
+
+    nodes = defaultdict(list)
+    for other, distance in distances.items():
+        nodes[distance].append(other)
+    text = ", ".join(f"{distance} to {format_list(nodes[distance])}" for distance in sorted(nodes))
+    return text or "unknown"
+
+
+def _huge_pages(huge_pages: "Iterable[HugePages]") -> str:
+    """The sizes of which there are pages at all."""
+    text = ", ".join(
+        f"{_size(pages.size_bytes)}: {pages.free} of {pages.total} free"
+        for pages in huge_pages
+        if pages.total
+    )
+    return text or "none"
+
+
+def _size(size_bytes: int | None) -> str:
+    """A size in the largest binary unit of which there is at least one."""
+    if size_bytes is None:
+        return "unknown"
+    exponent = min(max(size_bytes.bit_length() - 1, 0) // 10, len(_UNITS) - 1)
+    return f"{size_bytes / 1024**exponent:.1f}".removesuffix(".0") + f" {_UNITS[exponent]}"
+
+
+def _left_out(advertisements: "Iterable[Advertisement]") -> list[str]:
+    """A sentence for each reason, with the nodes that are not advertised for it."""
+    from numa_trio.topology.lists import format_list
+
+    nodes = defaultdict(list)
+    for verdict in advertisements:
+        if verdict.reason is not None:
+            nodes[verdict.reason].append(verdict.node.id)
+    return [f"Not advertised: {format_list(ids)}: {reason}." for reason, ids in nodes.items()]
