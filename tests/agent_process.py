@@ -57,7 +57,7 @@ class AgentProcess:
         return entry
 
     def descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def terminate(self, number: int = signal.SIGTERM) -> int:
         """Its exit status, once it has ended after the signal."""

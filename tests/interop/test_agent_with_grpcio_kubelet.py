@@ -11,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from agent_process import AgentProcess
 from grpcio_kubelet import (
     DevicePluginOptions,
@@ -22,7 +23,6 @@ from grpcio_kubelet import (
     PreStartContainerResponse,
     dead_socket,
 )
-
 from numa_trio.plugin.advertising import advertise
 from numa_trio.settings import CpulessNodes
 from numa_trio.topology.sysfs import read_machine

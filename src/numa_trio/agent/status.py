@@ -1,7 +1,8 @@
 """The truth about each resource, derived from facts, for readiness, metrics and logs."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 import trio
@@ -46,37 +47,38 @@ class ResourceStatus:
 
     def serves(self, serving: bool, obstacle: str | None = None) -> None:
         """Our socket is bound and in place, or is not, because of `obstacle`."""
-        before = self.phase
-        self.serving = serving
-        self._note(before, obstacle)
+        with self._change(obstacle):
+            self.serving = serving
 
     def is_registered(self, registered: bool, obstacle: str | None = None) -> None:
         """Kubelet, in this generation, has our registration, or has not, because of `obstacle`."""
-        before = self.phase
-        self.registered = registered
-        self._note(before, obstacle)
+        with self._change(obstacle):
+            self.registered = registered
 
     def has_streams(self, streams: int) -> None:
         """Kubelet holds so many ListAndWatch streams open."""
-        before = self.phase
-        self.streams = streams
-        self._note(before, None if streams else "the ListAndWatch stream ended")
+        with self._change():
+            self.streams = streams
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return as soon as `condition`, of the facts, holds."""
         while not condition():
             await self._changed.wait()
 
-    def _note(self, before: Phase, obstacle: str | None) -> None:
+    @contextmanager
+    def _change(self, obstacle: str | None = None) -> Iterator[None]:
+        before = self.phase
+        yield
         after = self.phase
         if after is not before:
             self.since = trio.current_time()
-        fresh = obstacle is not None and obstacle != self.obstacle
-        self.obstacle = obstacle
-        if after is Phase.STREAMING:
-            if before is not after:
+            if after is Phase.STREAMING:
+                obstacle, self.obstacle = None, None
                 log.info("%s: kubelet holds its stream", self.name, extra={"phase": after})
-        elif before is Phase.STREAMING or fresh:
-            log.warning("%s: %s", self.name, obstacle or f"back to {after}", extra={"phase": after})
+            elif before is Phase.STREAMING:
+                log.info("%s: its stream ended", self.name, extra={"phase": after})
+        if obstacle and obstacle != self.obstacle:
+            self.obstacle = obstacle
+            log.warning("%s: %s", self.name, obstacle, extra={"phase": after})
         self._changed.set()
         self._changed = trio.Event()
