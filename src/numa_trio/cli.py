@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from numa_trio import __version__
-from numa_trio.commands import run
+from numa_trio.commands import run, topology
 
 # Each module is light until its main() is called.
-_COMMANDS = {"run": run}
+_COMMANDS = {"run": run, "topology": topology}
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 HELP = "Show this machine's NUMA nodes and which of them are advertised."
 
-# A longer list of CPUs goes on in the next line of its cell.
-_LIST_WIDTH = 40
-
 # More columns than any table takes.
 _BOUNDLESS = 100_000
 
@@ -92,15 +89,17 @@ def _print_json(machine: "Machine", advertisements: "Sequence[Advertisement]") -
 def _print_table(machine: "Machine", advertisements: "Sequence[Advertisement]") -> None:
     from rich.console import Console
 
-    # Where it is no window that sets the width, lines stay whole, for grep and the like.
-    width = None if sys.stdout.isatty() else _BOUNDLESS
+    # Where it is no window that sets the width, lines and lists stay whole, for grep and the like.
+    window = sys.stdout.isatty()
+    width = None if window else _BOUNDLESS
     console = Console(width=width, highlight=False, markup=False, emoji=False)
-    console.print(_table(advertisements))
+    console.print(_table(advertisements, comma=", " if window else ","))
     for line in (*_left_out(advertisements), *machine.remarks):
         console.print(f"\n{line}", soft_wrap=True)
 
 
-def _table(advertisements: "Sequence[Advertisement]") -> "Table":
+def _table(advertisements: "Sequence[Advertisement]", comma: str) -> "Table":
+    """The nodes in rows; a list goes on in a further line where `comma` has a blank."""
     from rich import box
     from rich.table import Table
 
@@ -114,23 +113,14 @@ def _table(advertisements: "Sequence[Advertisement]") -> "Table":
         node = verdict.node
         table.add_row(
             str(node.id),
-            _wrapped(format_list(node.cpus)) or "none",
+            format_list(node.cpus).replace(",", comma) or "none",
             str(len(node.cpus)),
             _size(node.memory_bytes),
-            _distances(node.distances),
+            _distances(node.distances).replace(",", comma),
             _huge_pages(node.huge_pages),
             "yes" if verdict.advertised else "no",
         )
     return table
-
-
-def _wrapped(cpulist: str) -> str:
-    """The list in lines that end after a comma, so that no number is torn."""
-    import textwrap
-
-    return "\n".join(
-        line.replace(" ", "") for line in textwrap.wrap(cpulist.replace(",", ", "), _LIST_WIDTH)
-    )
 
 
 def _distances(distances: Mapping[int, int]) -> str:
@@ -140,7 +130,7 @@ def _distances(distances: Mapping[int, int]) -> str:
     nodes = defaultdict(list)
     for other, distance in distances.items():
         nodes[distance].append(other)
-    text = ", ".join(f"{distance} to {format_list(nodes[distance])}" for distance in sorted(nodes))
+    text = "; ".join(f"{distance} to {format_list(nodes[distance])}" for distance in sorted(nodes))
     return text or "unknown"
 
 
