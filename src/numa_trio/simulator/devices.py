@@ -1,0 +1,206 @@
+"""The devices that plugins offer, and how kubelet's Device Manager picks them for containers.
+
+Source: pkg/kubelet/cm/devicemanager of Kubernetes 1.36. No I/O happens here.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import define, field, frozen
+
+from numa_trio.plugin.messages import ContainerAllocation, Device, PreferredAllocationRequest
+from numa_trio.simulator.hints import Hint, Hints, Nodes, hints_for
+from numa_trio.simulator.pod import Container, ContainerKind, Pod, peak_requests
+
+
+class NoDevices(Exception):
+    """A container cannot get the devices that it asks for; the words are kubelet's."""
+
+
+@frozen
+class Holder:
+    """Who has devices of a resource."""
+
+    pod_uid: str
+    container: str
+    resource: str
+
+
+@frozen
+class Allocation:
+    """The devices of one resource that a container has, and what the plugin answered."""
+
+    device_ids: tuple[str, ...]
+    answer: ContainerAllocation
+
+
+@frozen
+class Choice:
+    """Devices for a container: all of `taken`, and `missing` more out of `pool`."""
+
+    taken: tuple[str, ...]
+    missing: int
+    pool: tuple[str, ...]
+
+    @property
+    def question(self) -> PreferredAllocationRequest:
+        """What GetPreferredAllocation asks the plugin."""
+        size = len(self.taken) + self.missing
+        return PreferredAllocationRequest(self.taken + self.pool, self.taken, size)
+
+    def complete(self, preferred: Sequence[str] = ()) -> tuple[str, ...]:
+        """The devices, with those of the pool that the plugin prefers before the others."""
+        pool = dict.fromkeys([*(each for each in preferred if each in self.pool), *self.pool])
+        return self.taken + tuple(pool)[: self.missing]
+
+
+@define
+class DeviceManager:
+    """The devices by resource, and who has them. `nodes` are all NUMA nodes of the machine."""
+
+    nodes: Nodes
+    allocations: dict[Holder, Allocation] = field(factory=dict)
+    _listed: dict[str, dict[str, Device]] = field(factory=dict)
+    _healthy: dict[str, frozenset[str]] = field(factory=dict)
+    _capacity: dict[str, int] = field(factory=dict)
+    _reusable: dict[tuple[str, str], tuple[str, ...]] = field(factory=dict)  # by pod and resource
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """The resources that are registered, or were."""
+        return tuple(self._healthy)
+
+    def capacity(self, resource: str) -> int:
+        """How many devices there are, healthy or not."""
+        return self._capacity.get(resource, 0)
+
+    def allocatable(self, resource: str) -> int:
+        """How many devices are healthy, given to containers or not."""
+        return len(self._healthy.get(resource, ()))
+
+    def expect(self, resource: str) -> None:
+        """Know a resource by name before its plugin has registered."""
+        self._healthy[resource] = frozenset()
+        self._capacity[resource] = 0
+
+    def update(self, resource: str, devices: Iterable[Device]) -> None:
+        """Replace all that was known about the devices of a resource."""
+        self._listed[resource] = {device.id: device for device in devices}
+        listed = self._listed[resource].values()
+        self._healthy[resource] = frozenset(device.id for device in listed if device.healthy)
+        self._capacity[resource] = len(listed)
+
+    def disconnect(self, resource: str) -> None:
+        """Take all devices of a resource for unhealthy."""
+        self._healthy[resource] = frozenset()
+
+    def forget(self, resource: str) -> None:
+        """Drop a resource whose plugin has been gone for long."""
+        self._healthy.pop(resource, None)
+        self._capacity.pop(resource, None)
+
+    def wanted(self, container: Container) -> dict[str, int]:
+        """What the container asks of the resources known here; others are none of kubelet's."""
+        return {name: n for name, n in container.devices.items() if self._knows(name)}
+
+    def hints(self, pod: Pod, container: Container) -> dict[str, Hints]:
+        """The hints for the devices of a container."""
+        return {
+            resource: self._hints(resource, count, self._reusable.get((pod.uid, resource), ()))
+            for resource, count in self.wanted(container).items()
+        }
+
+    def pod_hints(self, pod: Pod) -> dict[str, Hints]:
+        """The hints for the devices of a pod as a whole."""
+        peak = peak_requests([(c.kind, c.resources.limits) for c in pod.containers])
+        wanted = {resource for c in pod.containers for resource in self.wanted(c)}
+        return {name: self._hints(name, int(n), ()) for name, n in peak.items() if name in wanted}
+
+    def choose(self, pod: Pod, container: Container, resource: str, nodes: Nodes | None) -> Choice:
+        """Devices for a container, from these NUMA nodes first; raises `NoDevices`."""
+        if resource not in self._healthy:
+            raise NoDevices(f"cannot allocate unregistered device {resource}")
+        if not self._healthy[resource]:
+            raise NoDevices(
+                f"no healthy devices present; cannot allocate unhealthy devices {resource}"
+            )
+        count = container.devices[resource]
+        reused = self._reusable.get((pod.uid, resource), ())[:count]
+        missing = count - len(reused)
+        free = self._free(resource) if missing else []
+        if missing > len(free):
+            raise NoDevices(
+                f"requested number of devices unavailable for {resource}."
+                f" Requested: {missing}, Available: {len(free)}"
+            )
+        aligned = tuple(d.id for d in free if nodes and not nodes.isdisjoint(d.numa_nodes))
+        if missing < len(aligned):
+            return Choice(reused, missing, aligned)
+        others = [d for d in free if d.id not in aligned]
+        others.sort(key=lambda device: not device.numa_nodes)
+        return Choice(reused + aligned, missing - len(aligned), tuple(d.id for d in others))
+
+    def allocate(
+        self, pod: Pod, container: Container, resource: str, allocation: Allocation
+    ) -> None:
+        """Note that the container has these devices now."""
+        self.allocations[Holder(pod.uid, container.name, resource)] = allocation
+        ids = allocation.device_ids
+        others = [each for each in self._reusable.get((pod.uid, resource), ()) if each not in ids]
+        if container.kind is ContainerKind.INIT:
+            others = [*ids, *others]
+        self._reusable[pod.uid, resource] = tuple(others)
+
+    def allocations_of(self, pod: Pod, container: Container) -> dict[str, Allocation]:
+        """What the container has, by resource."""
+        return {
+            holder.resource: allocation
+            for holder, allocation in self.allocations.items()
+            if (holder.pod_uid, holder.container) == (pod.uid, container.name)
+        }
+
+    def release(self, pod: Pod) -> None:
+        """Return all devices of a pod."""
+        for holder in [holder for holder in self.allocations if holder.pod_uid == pod.uid]:
+            del self.allocations[holder]
+            self._reusable.pop((pod.uid, holder.resource), None)
+
+    def _knows(self, resource: str) -> bool:
+        return resource in self._healthy or any(h.resource == resource for h in self.allocations)
+
+    def _free(self, resource: str) -> list[Device]:
+        used = {
+            device_id
+            for holder, allocation in self.allocations.items()
+            if holder.resource == resource
+            for device_id in allocation.device_ids
+        }
+        healthy = self._healthy.get(resource, frozenset())
+        listed = self._listed.get(resource, {}).values()
+        return [device for device in listed if device.id in healthy and device.id not in used]
+
+    def _hints(self, resource: str, count: int, reusable: Sequence[str]) -> list[Hint] | None:
+        """Sets of NUMA nodes with enough devices; those that lack a reusable one are left out."""
+        listed = self._listed.get(resource, {})
+        if not any(device.numa_nodes for device in listed.values()):
+            return None
+        free = [d.numa_nodes for d in self._free(resource)]
+        anchors = [listed[each].numa_nodes for each in reusable if each in listed]
+        if len(free) + len(reusable) < count:
+            return []
+        places = Counter(device.numa_nodes for device in listed.values())
+        open_places = Counter(free + [places for places in anchors if places])
+
+        def could(nodes: Nodes) -> bool:
+            return _within(nodes, places) >= count
+
+        def can(nodes: Nodes) -> bool:
+            anchored = not any(nodes.isdisjoint(place) for place in anchors if place)
+            return anchored and _within(nodes, open_places) >= count
+
+        return hints_for(self.nodes, could=could, can=can)
+
+
+def _within(nodes: Nodes, places: Mapping[tuple[int, ...], int]) -> int:
+    """How many devices of these places may be on one of the nodes."""
+    return sum(count for place, count in places.items() if not nodes.isdisjoint(place))

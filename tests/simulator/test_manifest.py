@@ -1,0 +1,230 @@
+"""Pod manifests: what is read from them, and what is said of bad ones."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numa_trio.simulator.manifest import BadManifest, load_manifests
+from numa_trio.simulator.pod import Container, ContainerKind, Pod, QosClass
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec:
+  restartPolicy: Always
+  initContainers:
+    - name: setup
+      image: tool
+      resources: {limits: {cpu: 1, memory: 1Gi}}
+    - name: log
+      restartPolicy: Always
+      resources: {limits: {cpu: 500m, memory: 1Gi}, requests: {cpu: 100m}}
+  containers:
+    - name: app
+      resources:
+        requests: {cpu: "2", memory: 1.5Gi, numa-align/numa-0: 1}
+        limits: {cpu: 2000m, memory: 1536Mi, numa-align/numa-0: "1"}
+"""
+
+
+def one_container(resources: str = "{}", more: str = "") -> str:
+    return f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: web}}
+spec:
+  {more}
+  containers: [{{name: app, resources: {resources}}}]
+"""
+
+
+def load(directory: Path, *documents: str) -> tuple[Pod, ...]:
+    file = directory / "pods.yaml"
+    file.write_text("\n---\n".join(documents), encoding="utf-8")
+    return load_manifests([file]).pods
+
+
+def test_reads_containers_in_the_order_of_their_start(tmp_path: Path) -> None:
+    """Init containers come first, those that always restart are sidecars."""
+    (pod,) = load(tmp_path, POD)
+
+    assert (pod.namespace, pod.name) == ("default", "web")
+    assert [(container.name, container.kind) for container in pod.containers] == [
+        ("setup", ContainerKind.INIT),
+        ("log", ContainerKind.SIDECAR),
+        ("app", ContainerKind.APP),
+    ]
+    assert pod.containers[2].devices == {"numa-align/numa-0": 1}
+
+
+def test_requests_default_to_limits(tmp_path: Path) -> None:
+    """What has a limit but no request gets the limit as its request, each resource on its own."""
+    (pod,) = load(tmp_path, POD)
+    log = pod.containers[1].resources
+
+    assert log.requests == {"cpu": log.requests["cpu"], "memory": log.limits["memory"]}
+    assert log.requests["cpu"] != log.limits["cpu"]
+
+
+@pytest.mark.parametrize(
+    ("resources", "qos"),
+    [
+        ("{}", QosClass.BEST_EFFORT),
+        ("{limits: {numa-align/numa-0: 1}}", QosClass.BEST_EFFORT),
+        ("{requests: {cpu: 0}}", QosClass.BEST_EFFORT),
+        ("{limits: {cpu: 1}}", QosClass.BURSTABLE),
+        ("{requests: {cpu: 1, memory: 1Gi}}", QosClass.BURSTABLE),
+        ("{limits: {cpu: 1, memory: 1Gi}, requests: {cpu: 500m}}", QosClass.BURSTABLE),
+        ("{limits: {cpu: 1, memory: 1Gi}}", QosClass.GUARANTEED),
+        ("{limits: {cpu: 1, memory: 1Gi}, requests: {cpu: 1000m}}", QosClass.GUARANTEED),
+    ],
+)
+def test_quality_of_service(tmp_path: Path, resources: str, qos: QosClass) -> None:
+    """Guaranteed takes cpu and memory limits that equal the requests."""
+    assert load(tmp_path, one_container(resources))[0].qos is qos
+
+
+def test_one_container_decides_the_quality_of_service(tmp_path: Path) -> None:
+    """An init container without limits makes the whole pod Burstable."""
+    more = "initContainers: [{name: setup}]"
+
+    (pod,) = load(tmp_path, one_container("{limits: {cpu: 1, memory: 1Gi}}", more))
+
+    assert pod.qos is QosClass.BURSTABLE
+
+
+def test_pod_level_resources(tmp_path: Path) -> None:
+    """Where the pod as a whole has resources, they decide class and requests."""
+    more = "resources: {limits: {cpu: 2, memory: 1Gi}}"
+
+    (pod,) = load(tmp_path, one_container("{limits: {cpu: 1}}", more))
+
+    assert pod.qos is QosClass.GUARANTEED
+    assert pod.total_requests()["cpu"] == 2
+
+
+def test_total_requests_are_the_peak(tmp_path: Path) -> None:
+    """Sidecars count beside everything, other init containers only as long as they run."""
+    (pod,) = load(tmp_path, POD)
+
+    assert pod.total_requests()["cpu"] * 10 == 21
+    assert pod.total_requests()["numa-align/numa-0"] == 1
+
+
+def test_leaves_out_other_kinds_and_says_so(tmp_path: Path) -> None:
+    """A file may hold other objects, and a List of pods."""
+    file = tmp_path / "pods.yaml"
+    items = "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Service}, %s]"
+    pod = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: c}]}}"
+    file.write_text(f"---\n---\n{items % pod}\n---\nkind: Deployment\n")
+
+    manifests = load_manifests([file])
+
+    assert [pod.name for pod in manifests.pods] == ["a"]
+    assert manifests.skipped == (
+        f"{file}: document 2: items[0]: kind Service: skipped, not a Pod",
+        f"{file}: document 3: kind Deployment: skipped, not a Pod",
+    )
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ("[", "is not YAML"),
+        ("a: !!python/object:os.system {}", "is not YAML"),
+        ("text", "document 1: found 'text'; expected a mapping"),
+        ("", "found no document of kind Pod"),
+        ("kind: Service", "found no document of kind Pod"),
+        ("kind: [Pod]", r"kind: found \['Pod'\]; expected text"),
+        (one_container().replace("v1", "v2"), "apiVersion: found 'v2'; expected v1"),
+        (one_container().replace("web", "12"), "metadata.name: found 12; expected text"),
+        (one_container().replace("web", "W"), "metadata.name: found 'W'; expected a name"),
+        (one_container().replace("{name: web}", "{}"), "metadata.name: found nothing"),
+        (one_container().replace("app", "a.b"), r"spec.containers\[0\].name: found 'a.b'"),
+        (POD.split("spec:")[0], "spec: found nothing; expected a mapping"),
+        (one_container().split("containers")[0] + "containers: []", "at least one container"),
+        (one_container("[]"), r"containers\[0\].resources: found \[\]; expected a mapping"),
+        (one_container("{limits: 1}"), r"resources.limits: found 1; expected a mapping"),
+        (one_container("{limits: {cpu: 1x}}"), "resources.limits.cpu: '1x' is not a quantity"),
+        (one_container("{limits: {cpu: -1}}"), "limits.cpu: -1 is negative"),
+        (one_container("{limits: {cpus: 1}}"), "limits.cpus: 'cpus' is no resource of a container"),
+        (one_container("{limits: {numa-0: 1}}"), "limits.numa-0: 'numa-0' is no resource"),
+        (
+            one_container("{limits: {cpu: 1}, requests: {cpu: 2}}"),
+            "requests.cpu: found 2; expected at most the limit, 1",
+        ),
+        (
+            one_container("{limits: {a/numa-0: 2}, requests: {a/numa-0: 1}}"),
+            "requests.a/numa-0: found 1; expected the limit, 2",
+        ),
+        (
+            one_container("{requests: {a/numa-0: 1}}"),
+            "requests.a/numa-0: found 1; expected a limit beside it, equal to the request",
+        ),
+        (
+            one_container("{limits: {a/numa-0: 500m}}"),
+            "limits.a/numa-0: found '500m'; expected a whole number of devices",
+        ),
+        (
+            one_container("{}", "initContainers: [{name: app}]"),
+            "spec: two containers are named 'app'",
+        ),
+        (
+            one_container("{}", "resources: {limits: {a/numa-0: 1}}"),
+            "spec.resources.limits.a/numa-0: 'a/numa-0' is no resource of a whole pod",
+        ),
+    ],
+)
+def test_bad_manifest(tmp_path: Path, manifest: str, message: str) -> None:
+    """The message names the file, the field, what it holds and what is allowed."""
+    with pytest.raises(BadManifest, match=message) as caught:
+        load(tmp_path, manifest)
+
+    assert str(caught.value).startswith(str(tmp_path / "pods.yaml"))
+
+
+def test_same_pod_twice(tmp_path: Path) -> None:
+    """Two pods of one name cannot be on one cluster."""
+    with pytest.raises(BadManifest, match="document 2: there is a second pod 'web'"):
+        load(tmp_path, POD, POD)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_unreadable_file(tmp_path: Path, content: bytes | None) -> None:
+    """A file that is missing, or no text, is named."""
+    file = tmp_path / "pods.yaml"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(BadManifest, match="cannot be read as text"):
+        load_manifests([file])
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["kind", "metadata", "name", "spec", "containers", "resources"]),
+                inner,
+            )
+        ),
+        max_leaves=15,
+    )
+)
+def test_no_document_is_too_odd(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
+    """Whatever stands in the file, it is read or refused with a `BadManifest`."""
+    file = tmp_path_factory.getbasetemp() / "odd.yaml"
+    document = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": value}
+    file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+
+    try:
+        (pod,) = load_manifests([file]).pods
+    except BadManifest:
+        return
+    assert all(isinstance(container, Container) for container in pod.containers)

@@ -1,0 +1,113 @@
+"""How the static Memory Manager binds memory to NUMA nodes."""
+
+from fractions import Fraction
+
+import pytest
+from simulated import container, pod
+
+from numa_trio.simulator.hints import Hint
+from numa_trio.simulator.memory import MemoryManager, NoMemory
+from numa_trio.simulator.pod import Container, ContainerKind, Pod
+
+ANY = Hint(None, preferred=False)
+MIB = 1 << 20
+
+
+def manager(*mebibytes: int) -> MemoryManager:
+    return MemoryManager(
+        {node: {"memory": Fraction(size * MIB)} for node, size in enumerate(mebibytes)}
+    )
+
+
+def single(mebibytes: int, name: str = "pod") -> tuple[Pod, Container]:
+    app = container(memory=f"{mebibytes}Mi")
+    return pod(app, name=name), app
+
+
+def hinted(memory: MemoryManager, mebibytes: int, name: str = "pod") -> list[tuple[set[int], bool]]:
+    (hints,) = memory.hints(*single(mebibytes, name)).values()
+    assert hints is not None
+    return [(set(hint.nodes or ()), hint.preferred) for hint in hints]
+
+
+def test_hints_are_nodes_with_enough_memory() -> None:
+    """Where one node suffices it is preferred; others are possible."""
+    assert hinted(manager(100, 200), 150) == [({1}, True), ({0, 1}, False)]
+
+
+def test_node_used_alone_is_not_used_in_a_group() -> None:
+    """A node that serves a container alone cannot serve one that spans nodes."""
+    memory = manager(100, 100, 100)
+    memory.allocate(*single(10, "first"), Hint(frozenset({0}), True))
+
+    assert hinted(memory, 150) == [({1, 2}, True)]
+
+
+def test_node_used_in_a_group_is_not_used_alone() -> None:
+    """A node that serves a group serves only containers that span the same group."""
+    memory = manager(100, 100, 100)
+    memory.allocate(*single(150, "first"), Hint(frozenset({0, 1}), True))
+
+    assert hinted(memory, 40) == [({2}, True), ({0, 1}, False)]
+
+
+def test_without_a_hint_the_best_nodes_are_taken() -> None:
+    """With no hint from the Topology Manager the preferred and narrowest nodes are bound."""
+    memory = manager(100, 200)
+    small, app = single(150)
+    memory.allocate(small, app, ANY)
+
+    assert memory.nodes_of(small, app) == {1}
+
+
+def test_hint_that_is_too_small_is_extended() -> None:
+    """Nodes of a hint that cannot hold the memory get others beside them."""
+    memory = manager(100, 100)
+    large, app = single(150)
+    memory.allocate(large, app, Hint(frozenset({1}), preferred=False))
+
+    assert memory.nodes_of(large, app) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("hint", "message"),
+    [
+        (ANY, "failed to get the default NUMA affinity"),
+        (Hint(frozenset({0}), True), "failed to find NUMA nodes to extend"),
+    ],
+)
+def test_no_memory(hint: Hint, message: str) -> None:
+    """Where no nodes will do, the words are kubelet's."""
+    with pytest.raises(NoMemory, match=message):
+        manager(100, 100).allocate(*single(300), hint)
+
+
+def test_preferred_hint_is_not_extended_to_one_that_is_not() -> None:
+    """A pod that was promised the best nodes is refused rather than given others."""
+    memory = manager(100, 100)
+    memory.allocate(*single(80, "first"), Hint(frozenset({0}), True))
+
+    with pytest.raises(NoMemory, match="failed to find NUMA nodes to extend"):
+        memory.allocate(*single(50, "second"), Hint(frozenset({0}), True))
+
+
+def test_memory_of_init_containers_is_used_again() -> None:
+    """An app gets the memory of the init container, as far as it is on the same nodes."""
+    memory = manager(100, 100)
+    first = container("init", memory="90Mi", kind=ContainerKind.INIT)
+    app = container(memory="95Mi")
+    both = pod(first, app)
+    memory.allocate(both, first, Hint(frozenset({0}), True))
+
+    memory.allocate(both, app, Hint(frozenset({0}), True))
+
+    assert memory.nodes_of(both, app) == {0}
+    assert hinted(memory, 5, "other")[0] == ({0}, True)
+    assert hinted(memory, 6, "other")[0] == ({1}, True)
+
+
+def test_burstable_pods_are_not_bound() -> None:
+    """Only Guaranteed pods have their memory bound."""
+    app = container(limits=False)
+
+    assert manager(100).hints(pod(app), app) == {}
