@@ -1,0 +1,234 @@
+"""Socket files: kubelet's generations, and our own sockets, bound with care."""
+
+import logging
+import os
+import socket
+import stat
+import subprocess
+import sys
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+import trio
+
+from numa_trio.kubelet.directory import choose_directory
+from numa_trio.kubelet.plugin_socket import (
+    PluginSocket,
+    SocketInUse,
+    is_plugin_socket_name,
+    remove_dead_sockets,
+    socket_name,
+)
+from numa_trio.kubelet.socket import KubeletSocket
+from numa_trio.kubelet.socket_file import Peer, SocketIdentity, listener_at, peer_of
+from numa_trio.kubelet.watch import DirectoryWatch
+
+PATIENCE = 30.0
+
+
+def leave_dead_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as abandoned:
+        abandoned.bind(str(path))
+
+
+def test_two_lives_of_a_socket_differ_even_with_one_inode(tmp_path: Path) -> None:
+    """File systems hand the inode number out again; the time tells the two apart."""
+    path = tmp_path / "kubelet.sock"
+    identities = set()
+    for _ in range(5):
+        leave_dead_socket(path)
+        identity = SocketIdentity.at(path)
+        identities.add(identity)
+        assert SocketIdentity.at(path) == identity
+        path.unlink()
+        # Kubelet takes some 20 ms between the two; file times are of 10 ms at worst.
+        earlier = path.parent.stat().st_mtime_ns
+        while path.parent.stat().st_mtime_ns - earlier < 10_000_000:
+            (tmp_path / "tick").touch()
+            (tmp_path / "tick").unlink()
+    assert len(identities) == 5
+
+
+def test_what_is_no_socket_has_no_identity(tmp_path: Path) -> None:
+    """Files, directories, dangling links and missing parents."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("file", "link", "missing", "file/below", "."):
+        assert SocketIdentity.at(tmp_path / name) is None
+
+
+def test_finds_the_process_that_listens(tmp_path: Path) -> None:
+    """A live listener, also one whose queue is full; a dead file; no file."""
+    path = tmp_path / "some.sock"
+    assert listener_at(path) is None
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        assert listener_at(path) is None
+        listener.listen(0)
+        assert listener_at(path) == Peer(os.getpid(), os.geteuid())
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as waiting:
+            with pytest.raises(BlockingIOError):
+                waiting.connect(str(path))
+            assert listener_at(path) is not None
+    assert listener_at(path) is None
+
+
+def test_peer_is_known_by_pid_and_uid() -> None:
+    """SO_PEERCRED of a connection."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        assert peer_of(ours) == Peer(os.getpid(), os.geteuid())
+
+
+def test_our_sockets_are_0600_whatever_the_umask(tmp_path: Path) -> None:
+    """Never wider, not even for a moment; and not narrower, either."""
+    program = (
+        "import os, sys; from pathlib import Path\n"
+        "from numa_trio.kubelet.plugin_socket import PluginSocket\n"
+        "os.umask(int(sys.argv[1], 8)); path = Path(sys.argv[2])\n"
+        "with PluginSocket.bind(path): print(oct(path.stat().st_mode & 0o7777))"
+    )
+    for umask in ("000", "022", "077"):
+        command = [sys.executable, "-c", program, umask, str(tmp_path / "numa-0.sock")]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert shown == "0o600\n"
+
+
+def test_binding_replaces_a_dead_socket_and_removes_its_own(tmp_path: Path) -> None:
+    """Left behind by a killed process, a file is no hindrance; ours goes with us."""
+    path = tmp_path / "numa-0.sock"
+    leave_dead_socket(path)
+    with PluginSocket.bind(path) as bound:
+        assert bound.in_place()
+        assert listener_at(path) == Peer(os.getpid(), os.geteuid())
+    assert not path.exists()
+
+
+def test_leaves_a_successors_socket_alone(tmp_path: Path) -> None:
+    """What stands at the path is another's by the time that we close."""
+    path = tmp_path / "numa-0.sock"
+    with PluginSocket.bind(path) as bound:
+        path.rename(tmp_path / "elsewhere")
+        leave_dead_socket(path)
+        assert not bound.in_place()
+    assert path.exists()
+
+
+def test_refuses_a_socket_on_which_a_process_listens(tmp_path: Path) -> None:
+    """The error names the process and what to do."""
+    path = tmp_path / "numa-0.sock"
+    with (
+        PluginSocket.bind(path) as first,
+        pytest.raises(SocketInUse, match=rf"process {os.getpid()} listens.*NUMA_INSTANCE"),
+    ):
+        PluginSocket.bind(path)
+    assert first.listener.fileno() == -1
+
+
+def test_moves_aside_what_is_no_socket(tmp_path: Path) -> None:
+    """Files and directories with our socket's name lose nothing."""
+    (tmp_path / "numa-0.sock").write_text("precious")
+    (tmp_path / "numa-1.sock").mkdir()
+    (tmp_path / "numa-1.sock" / "child").touch()
+    with PluginSocket.bind(tmp_path / "numa-0.sock"), PluginSocket.bind(tmp_path / "numa-1.sock"):
+        assert stat.S_ISSOCK((tmp_path / "numa-0.sock").stat().st_mode)
+    assert (tmp_path / "numa-0.sock.displaced").read_text() == "precious"
+    assert (tmp_path / "numa-1.sock.displaced" / "child").exists()
+
+
+def test_binding_where_nothing_can_be_bound_is_an_error_and_leaks_nothing(tmp_path: Path) -> None:
+    """A missing directory: an OSError, and no descriptor is left."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(FileNotFoundError):
+        PluginSocket.bind(tmp_path / "missing" / "numa-0.sock")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_removes_dead_sockets_of_ours_and_nothing_else(tmp_path: Path) -> None:
+    """Other plugins' sockets, live sockets and files stay."""
+    for name in ("numa-0.sock", "numa-1-old.sock", "gpu.sock", "numa-x.sock", "kubelet.sock"):
+        leave_dead_socket(tmp_path / name)
+    (tmp_path / "numa-3.sock").touch()
+    with PluginSocket.bind(tmp_path / "numa-2-live.sock"):
+        assert remove_dead_sockets(tmp_path) == ["numa-0.sock", "numa-1-old.sock"]
+        assert {path.name for path in tmp_path.iterdir()} == {
+            "gpu.sock",
+            "numa-x.sock",
+            "kubelet.sock",
+            "numa-3.sock",
+            "numa-2-live.sock",
+        }
+    assert remove_dead_sockets(tmp_path / "missing") == []
+
+
+@pytest.mark.parametrize(
+    ("node", "instance", "name"),
+    [(0, "", "numa-0.sock"), (12, "3f-9", "numa-12-3f-9.sock")],
+)
+def test_socket_names_match_the_contract(node: int, instance: str, name: str) -> None:
+    """`numa-*.sock`, and recognized as ours."""
+    assert socket_name(node, instance) == name
+    assert is_plugin_socket_name(name)
+
+
+def test_chooses_the_first_directory_with_a_kubelet_socket(tmp_path: Path) -> None:
+    """Configured; else detected; else the standard one, which is the first: and it says why."""
+    known = [tmp_path / name for name in ("standard", "rke2", "k3s")]
+    assert choose_directory(None, known).path == known[0]
+    assert "no known directory" in choose_directory(None, known).reason
+    for directory in known[1:]:
+        directory.mkdir()
+        leave_dead_socket(directory / "kubelet.sock")
+    chosen = choose_directory(None, known)
+    assert chosen.path == known[1]
+    assert "detected" in chosen.reason
+    configured = choose_directory(tmp_path, known)
+    assert configured.path == tmp_path
+    assert "NUMA_SOCKET_DIR" in configured.reason
+
+
+async def test_each_kubelet_socket_is_one_generation(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """Created, replaced by rename, deleted and created: three generations, by real events."""
+    watch = DirectoryWatch(tmp_path, sweep_interval=3600)
+    await nursery.start(watch.run)
+    path = tmp_path / "kubelet.sock"
+    found = []
+    with trio.fail_after(PATIENCE):
+        async with aclosing(KubeletSocket(path, watch).generations()) as generations:
+            leave_dead_socket(path)
+            found.append(await anext(generations))
+            leave_dead_socket(tmp_path / "new")
+            (tmp_path / "new").rename(path)
+            found.append(await anext(generations))
+            path.unlink()
+            nursery.start_soon(_create_soon, path)
+            found.append(await anext(generations))
+    assert len(set(found)) == 3
+
+
+async def _create_soon(path: Path) -> None:
+    await trio.sleep(0.02)
+    leave_dead_socket(path)
+
+
+async def test_what_is_no_socket_is_no_generation(
+    tmp_path: Path, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file named kubelet.sock is waited out, and said to be none."""
+    path = tmp_path / "kubelet.sock"
+    path.touch()
+    kubelet_socket = KubeletSocket(path, DirectoryWatch(tmp_path))
+    with caplog.at_level(logging.WARNING):
+        assert kubelet_socket.generation() is None
+        assert kubelet_socket.generation() is None
+        path.unlink()
+        assert kubelet_socket.generation() is None
+    assert caplog.messages == [
+        f"Waiting for kubelet: {path} is not a socket",
+        f"Waiting for kubelet: {path} does not exist yet",
+    ]
+    assert (
+        KubeletSocket(tmp_path / "no" / "kubelet.sock", DirectoryWatch(tmp_path)).generation()
+        is None
+    )
