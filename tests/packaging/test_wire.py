@@ -1,25 +1,21 @@
 """The generated messages and Google's protobuf agree on every byte of the device plugin API."""
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 import betterproto2
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message as GoogleMessage
-from grpc_tools import protoc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from google_messages import POOL, google_class
 from numa_trio.kubelet.api import v1beta1
 from numa_trio.kubelet.api.message_pool import default_message_pool
-
-PROTO = Path(__file__).resolve().parents[2] / "proto"
 
 # What kubelet 1.36 declares: each message's fields as `number: "type name"`.
 KUBELET_MESSAGES = {
@@ -99,26 +95,6 @@ class Call(Protocol):
     cardinality: Any
     request_type: type[betterproto2.Message]
     reply_type: type[betterproto2.Message]
-
-
-def google_pool() -> descriptor_pool.DescriptorPool:
-    """Google's reading of proto/, from protoc, without generated code."""
-    pool = descriptor_pool.DescriptorPool()
-    with tempfile.TemporaryDirectory() as directory:
-        target = Path(directory, "descriptors")
-        sources = sorted(str(path) for path in PROTO.rglob("*.proto"))
-        arguments = ["protoc", f"--proto_path={PROTO}", f"--descriptor_set_out={target}", *sources]
-        assert protoc.main(arguments) == 0
-        for file in descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes()).file:
-            pool.Add(file)
-    return pool
-
-
-POOL = google_pool()
-
-
-def google_class(name: str) -> type[GoogleMessage]:
-    return message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"v1beta1.{name}"))
 
 
 def our_class(name: str) -> type[betterproto2.Message]:
