@@ -52,6 +52,7 @@ def test_reads_every_list_that_kernels_write(text: str, expected: set[int]) -> N
         ("000f,c0000000", set(range(30, 36))),
         ("03\n", {0, 1}),
         ("1,00000000,00000001", {0, 64}),
+        ("1,0,1", {0, 64}),
         ("00000000,00000000\n\0", set()),
         ("FF", set(range(8))),
     ],

@@ -155,7 +155,9 @@ def test_only_node_folders_count_where_online_is_missing(tmp_path: Path) -> None
             "has_cpu": "3,12",
         },
     )
-    assert cpulists(read_machine(tmp_path)) == {3: "0-1", 12: "2-3"}
+    machine = read_machine(tmp_path)
+    assert cpulists(machine) == {3: "0-1", 12: "2-3"}
+    assert machine.remarks == ()
 
 
 def test_nul_and_missing_newlines_do_no_harm(tmp_path: Path) -> None:
@@ -246,8 +248,10 @@ def test_a_malformed_file_is_named_with_what_it_held(
     tmp_path: Path, file: str, content: str | bytes, expected: str
 ) -> None:
     """The error names the file, shows what is in it, and says what belongs there."""
-    files: dict[str, str | bytes] = {"online": "0-1"} | {
-        f"node{node}/cpulist": "0-3" for node in (0, 1)
+    files: dict[str, str | bytes] = {
+        "online": "0-1",
+        "node0/cpulist": "0-3",
+        "node1/cpulist": "0-3",
     }
     if file == "node0/cpumap":
         del files["node0/cpulist"]
@@ -284,11 +288,11 @@ def test_a_folder_in_place_of_a_file_is_unreadable(tmp_path: Path) -> None:
         read_machine(tmp_path)
 
 
-@pytest.mark.parametrize("loop", ["node", "node/node0"])
+@pytest.mark.parametrize("loop", ["node", "node/node0", "node/node0/hugepages"])
 def test_a_folder_that_cannot_be_entered_is_unreadable(tmp_path: Path, loop: str) -> None:
     """A link to itself stands for whatever keeps us out."""
     link = plant(tmp_path, {"devices/system/uevent": ""}) / "devices/system" / loop
-    link.parent.mkdir(exist_ok=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(link)
     with pytest.raises(UnreadableSysfs, match="Too many levels of symbolic links"):
         read_machine(tmp_path)
@@ -341,7 +345,7 @@ def test_distances_that_fit_no_set_of_nodes_are_unknown(tmp_path: Path, row: str
 @pytest.mark.parametrize("files", [{}, {"node0/distance": "", "node0/meminfo": ""}])
 def test_what_the_kernel_does_not_tell_is_unknown(tmp_path: Path, files: dict[str, str]) -> None:
     """Missing and empty files leave the memory None and the distances empty, without remark."""
-    plant_nodes(tmp_path, {"online": "0", "node0/cpulist": "0-3"} | files)
+    plant_nodes(tmp_path, {"online": "0", "possible": "0-1", "node0/cpulist": "0-3"} | files)
     assert read_machine(tmp_path) == Machine((NumaNode(0, frozenset(range(4))),))
 
 

@@ -27,7 +27,7 @@ _KIB = 1024
 _NODE_FOLDER = re.compile(r"node(0|[1-9][0-9]{0,4})")
 _CPU_FOLDER = re.compile(r"cpu(0|[1-9][0-9]{0,4})")
 _HUGE_PAGES_FOLDER = re.compile(r"hugepages-([1-9][0-9]{0,15})kB")
-_KIBIBYTES = re.compile(r"[ \t]*([0-9]{1,16}) kB[ \t]*")
+_KIBIBYTES = re.compile(r"[ \t]*([0-9]{1,16})[ \t]*kB[ \t]*")
 _COUNT = re.compile(r"[0-9]{1,19}")
 
 # What was odd, said in the words that follow "node N: ", and the nodes of which it is true.
