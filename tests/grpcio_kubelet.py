@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+
 from google_messages import google_class
 
 RegisterRequest = google_class("RegisterRequest")
