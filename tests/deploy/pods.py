@@ -1,0 +1,218 @@
+"""Pods for the policy tests, good and bad, each with the rules that it breaks."""
+
+from typing import Any
+
+from attrs import field, frozen
+
+Object = dict[str, Any]
+
+
+def container(
+    name: str,
+    *nodes: int,
+    cpu: object = 1,
+    memory: object = "1Gi",
+    requests: Object | None = None,
+    others: tuple[str, ...] = (),
+    **fields: object,
+) -> Object:
+    """A container with these limits, and requests that equal them unless given; None: left out."""
+    names = [*others, *(f"numa-align/numa-{node}" for node in nodes)]
+    amounts = {"cpu": cpu, "memory": memory} | dict.fromkeys(names, 1)
+    limits = {name: amount for name, amount in amounts.items() if amount is not None}
+    resources = {"limits": limits, "requests": limits | (requests or {})}
+    return {"name": name, "image": "example.com/app", "resources": resources, **fields}
+
+
+def sidecar(name: str, *nodes: int, **fields: Any) -> Object:
+    """A restartable init container."""
+    return container(name, *nodes, restartPolicy="Always", **fields)
+
+
+def pod(*containers: Object, init: list[Object] | None = None, **spec: object) -> Object:
+    """A Pod; `init` may be left out, as in most manifests."""
+    whole_spec = {"containers": list(containers), **spec}
+    if init is not None:
+        whole_spec["initContainers"] = init
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": whole_spec}
+
+
+def without_requests(item: Object) -> Object:
+    """The container with limits only."""
+    return {**item, "resources": {"limits": item["resources"]["limits"]}}
+
+
+@frozen
+class Case:
+    """A pod, and the codes of the rules it breaks in the order that they are reported."""
+
+    name: str
+    pod: Object
+    broken: list[str] = field(factory=list)
+    one_node_per_pod: str = "true"
+
+
+APP = container("app", 0)
+
+LET_IN = [
+    Case("one container on one node", pod(APP)),
+    Case("several slots of one node", pod(container("app", 0, 0))),
+    Case("a container beside it that asks for no node", pod(APP, container("metrics"))),
+    Case("init container with the node, then the app", pod(APP, init=[container("init", 0)])),
+    Case(
+        "only the first of two init containers has the node",
+        pod(APP, init=[container("first", 0), container("second")]),
+    ),
+    Case("an empty list of init containers", pod(APP, init=[])),
+    Case("requests left out", pod(without_requests(APP))),
+    Case("2000m is two CPUs", pod(container("app", 0, cpu="2000m"))),
+    Case("2.0 is two CPUs", pod(container("app", 0, cpu="2.0"))),
+    Case("1k is a thousand CPUs", pod(container("app", 0, cpu="1k"))),
+    Case(
+        "equal amounts, written differently",
+        pod(container("app", 0, cpu="2", requests={"cpu": "2000m", "memory": "1024Mi"})),
+    ),
+    Case("a sidecar needs no node: it keeps its CPUs", pod(APP, init=[sidecar("mesh")])),
+    Case(
+        "a sidecar before the first ordinary init container",
+        pod(APP, init=[sidecar("mesh"), container("init", 0)]),
+    ),
+    Case("a sidecar with the node", pod(APP, init=[sidecar("mesh", 0)])),
+    Case("only an init container asks", pod(container("app"), init=[container("init", 1)])),
+    Case("a resource of another domain", pod(container("app", 0, others=("numa-aligned/numa-1",)))),
+    Case("pod-level resources that say nothing", pod(APP, resources={})),
+    Case(
+        "an ephemeral container, which can have no resources",
+        pod(APP, ephemeralContainers=[{"name": "debug", "image": "example.com/debug"}]),
+    ),
+    Case(
+        "two containers on two nodes, where that is allowed",
+        pod(container("app", 0), container("other", 1)),
+        one_node_per_pod="false",
+    ),
+    Case(
+        "an init container on either of two nodes, where that is allowed",
+        pod(container("app", 0), container("other", 1), init=[container("init", 1)]),
+        one_node_per_pod="false",
+    ),
+]
+
+REFUSED = [
+    Case("no limits at all", pod(APP, {"name": "other"}), ["NA001"]),
+    Case("no memory limit", pod(container("app", 0, memory=None)), ["NA001"]),
+    Case("no CPU limit", pod(container("app", 0, cpu=None)), ["NA001"]),
+    Case(
+        "a CPU request without a limit",
+        pod(container("app", 0, cpu=None, requests={"cpu": 1})),
+        ["NA001"],
+    ),
+    Case(
+        "a sidecar without limits",
+        pod(APP, init=[{"name": "mesh"} | {"restartPolicy": "Always"}]),
+        ["NA001"],
+    ),
+    Case(
+        "an init container without limits",
+        pod(APP, init=[container("init", 0), {"name": "other"}]),
+        ["NA001"],
+    ),
+    Case("half a CPU", pod(container("app", 0, cpu="500m")), ["NA002"]),
+    Case("one and a half CPUs", pod(container("app", 0, cpu="1.5")), ["NA002"]),
+    Case("a thousandth too much", pod(container("app", 0, cpu="2001m")), ["NA002"]),
+    Case("a thousandth too little", pod(container("app", 0, cpu="1999m")), ["NA002"]),
+    Case("no CPU", pod(container("app", 0, cpu="0")), ["NA002"]),
+    Case(
+        "a fraction in a container beside it", pod(APP, container("metrics", cpu="100m")), ["NA002"]
+    ),
+    Case(
+        "a fraction where only an init container asks",
+        pod(container("app"), init=[container("init", 0, cpu="500m")]),
+        ["NA002"],
+    ),
+    Case("fewer CPUs requested", pod(container("app", 0, cpu=2, requests={"cpu": 1})), ["NA003"]),
+    Case(
+        "less memory requested", pod(container("app", 0, requests={"memory": "512Mi"})), ["NA003"]
+    ),
+    Case("1G is not 1Gi", pod(container("app", 0, requests={"memory": "1G"})), ["NA003"]),
+    Case("init container without the node", pod(APP, init=[container("init")]), ["NA004"]),
+    Case(
+        "the second init container has the node, the first has not",
+        pod(APP, init=[container("first"), container("second", 0)]),
+        ["NA004"],
+    ),
+    Case(
+        "the sidecar has the node, the init container after it has not",
+        pod(APP, init=[sidecar("mesh", 0), container("init")]),
+        ["NA004"],
+    ),
+    Case(
+        "the init container shares another resource with the app",
+        pod(
+            container("app", 0, others=("numa-aligned/numa-0",)),
+            init=[container("init", others=("numa-aligned/numa-0",))],
+        ),
+        ["NA004"],
+    ),
+    Case(
+        "only the second init container asks",
+        pod(container("app"), init=[container("first"), container("second", 0)]),
+        ["NA004"],
+    ),
+    Case(
+        "init container on another node",
+        pod(APP, init=[container("init", 1)]),
+        ["NA005", "NA004"],
+    ),
+    Case(
+        "init container on a third node, where two are allowed",
+        pod(container("app", 0), container("other", 1), init=[container("init", 2)]),
+        ["NA004"],
+        one_node_per_pod="false",
+    ),
+    Case("two nodes in one container", pod(container("app", 0, 1)), ["NA005"]),
+    Case(
+        "two nodes in one container, one in another: said once",
+        pod(container("app", 0, 1), container("other", 1)),
+        ["NA005"],
+    ),
+    Case(
+        "two nodes in one container, where two in a pod are allowed",
+        pod(container("app", 0, 1)),
+        ["NA005"],
+        one_node_per_pod="false",
+    ),
+    Case("two containers on two nodes", pod(container("app", 0), container("other", 1)), ["NA005"]),
+    Case(
+        "a switch that is neither true nor false counts as true",
+        pod(container("app", 0), container("other", 1)),
+        ["NA005"],
+        one_node_per_pod="no",
+    ),
+    Case(
+        "pod-level resources",
+        pod(APP, resources={"limits": {"cpu": "4", "memory": "4Gi"}}),
+        ["NA006"],
+    ),
+    Case("pod-level requests", pod(APP, resources={"requests": {"cpu": "4"}}), ["NA006"]),
+    Case(
+        "much at once, the most basic first",
+        pod(container("app", 0, 1, cpu="1500m"), {"name": "other"}, init=[container("init")]),
+        ["NA001", "NA002", "NA005", "NA004"],
+    ),
+]
+
+NOT_OURS = [
+    Case("no resources", pod({"name": "app"})),
+    Case("a fraction of a CPU", pod(container("app", cpu="100m"))),
+    Case("no limits", pod({"name": "app", "resources": {"requests": {"cpu": "100m"}}})),
+    Case("pod-level resources", pod({"name": "app"}, resources={"limits": {"cpu": "1500m"}})),
+    Case(
+        "a resource of another domain",
+        pod({"name": "app", "resources": {"limits": {"example.com/numa-align": 1}}}),
+    ),
+    Case(
+        "a resource of a domain that begins alike",
+        pod({"name": "app", "resources": {"limits": {"numa-aligned/numa-0": 1}}}),
+    ),
+    Case("init containers of all sorts", pod({"name": "app"}, init=[{"name": "init"}])),
+]

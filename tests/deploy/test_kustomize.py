@@ -1,0 +1,211 @@
+"""Every overlay and component, rendered by `kubectl kustomize`."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from contract import assert_contract, assert_settings_exist, the_container
+from schemas import FOREIGN_KINDS, NEWEST, OLDEST, assert_valid
+from test_manifests import COMPONENTS, KUSTOMIZE, OVERLAYS
+
+pytestmark = pytest.mark.kubectl
+
+Object = dict[str, Any]
+
+CLUSTER_SCOPED = {
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "SecurityContextConstraints",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}
+
+
+def render(folder: Path) -> list[Object]:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.fail("these tests need kubectl (any release since 1.27) on the PATH")
+    result = subprocess.run(
+        [kubectl, "kustomize", folder], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return list(yaml.safe_load_all(result.stdout))
+
+
+def render_with(folder: Path, overlay: str, components: list[str], **more: object) -> list[Object]:
+    """A user's own kustomization: an overlay of ours, some components, and changes."""
+    ours = Path(os.path.relpath(KUSTOMIZE, folder))
+    kustomization = {
+        "resources": [f"{ours}/overlays/{overlay}"],
+        "components": [f"{ours}/components/{name}" for name in components],
+        **more,
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return render(folder)
+
+
+def one(manifests: list[Object], kind: str, name: str = "numa-resource-plugin") -> Object:
+    (found,) = (
+        m
+        for m in manifests
+        if m["kind"] == kind and (m["metadata"]["name"] + "-").startswith(f"{name}-")
+    )
+    return found
+
+
+def assert_sound(manifests: list[Object], *versions: str) -> None:
+    """Valid, complete and in the right place."""
+    for manifest in manifests:
+        assert manifest["metadata"]["labels"]["app.kubernetes.io/part-of"] == "numa-trio"
+        namespaced = manifest["kind"] not in CLUSTER_SCOPED
+        assert manifest["metadata"].get("namespace") == ("kube-system" if namespaced else None)
+        if manifest["kind"] not in FOREIGN_KINDS:
+            for version in versions:
+                assert_valid(manifest, version)
+    daemonset = one(manifests, "DaemonSet")
+    account = one(manifests, "ServiceAccount")
+    pod = daemonset["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == account["metadata"]["name"]
+    (source,) = the_container(daemonset)["envFrom"]
+    config = one(manifests, "ConfigMap")
+    assert source == {"configMapRef": {"name": config["metadata"]["name"]}}
+    assert_settings_exist(set(config["data"]))
+    assert_settings_exist({variable["name"] for variable in the_container(daemonset)["env"]})
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_overlays_render(overlay: str) -> None:
+    """An overlay gives valid manifests, and a DaemonSet that keeps the contract."""
+    manifests = render(KUSTOMIZE / "overlays" / overlay)
+    assert_sound(manifests, OLDEST, NEWEST)
+    assert_contract(one(manifests, "DaemonSet"))
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_components_can_be_added(component: str, tmp_path: Path) -> None:
+    """A component adds to an overlay what is valid from its first release on."""
+    manifests = render_with(tmp_path, "kubeadm", [component])
+    assert_sound(manifests, COMPONENTS[component], NEWEST)
+    if component != "recursive-read-only":
+        assert_contract(one(manifests, "DaemonSet"))
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_all_components_together(overlay: str, tmp_path: Path) -> None:
+    """Every overlay takes all components at once."""
+    manifests = render_with(tmp_path, overlay, list(COMPONENTS))
+    assert_sound(manifests, COMPONENTS["init-container-policy"], NEWEST)
+
+
+def test_recommended_labels_are_on_the_pods() -> None:
+    """Pods carry the recommended labels; the selector, which can never change, does not."""
+    daemonset = one(render(KUSTOMIZE / "base"), "DaemonSet")
+    labels = daemonset["spec"]["template"]["metadata"]["labels"]
+    assert labels == daemonset["metadata"]["labels"]
+    assert labels.keys() == {
+        "app",
+        "app.kubernetes.io/name",
+        "app.kubernetes.io/component",
+        "app.kubernetes.io/part-of",
+    }
+
+
+def test_changed_capacity_rolls_the_daemonset(tmp_path: Path) -> None:
+    """Another capacity is another ConfigMap, so the pods are replaced."""
+    generator = {
+        "name": "numa-resource-plugin",
+        "namespace": "kube-system",
+        "behavior": "merge",
+        "literals": ["NUMA_CAPACITY=12"],
+    }
+    before = render(KUSTOMIZE / "base")
+    after = render_with(tmp_path, "kubeadm", [], configMapGenerator=[generator])
+    assert_sound(after, OLDEST)
+    assert one(after, "ConfigMap")["data"] == {"NUMA_CAPACITY": "12"}
+    assert the_container(one(before, "DaemonSet")) != the_container(one(after, "DaemonSet"))
+
+
+def test_image_is_the_users(tmp_path: Path) -> None:
+    """The images transformer sets registry and tag by the one name that the image has here."""
+    image = {
+        "name": "registry.local:5000/numa-trio",
+        "newName": "registry.example.com/numa",
+        "newTag": "7",
+    }
+    manifests = render_with(tmp_path, "kubeadm", [], images=[image])
+    assert the_container(one(manifests, "DaemonSet"))["image"] == "registry.example.com/numa:7"
+
+
+def test_selinux_type_is_set(tmp_path: Path) -> None:
+    """The component sets the type for device plugins and nothing else."""
+    daemonset = one(render_with(tmp_path, "rke2", ["selinux"]), "DaemonSet")
+    options = the_container(daemonset)["securityContext"]["seLinuxOptions"]
+    assert options == {"type": "container_device_plugin_t"}
+
+
+def test_sys_becomes_read_only_all_the_way_down(tmp_path: Path) -> None:
+    """The component asks for it on the read-only mount, and leaves the other alone."""
+    daemonset = one(render_with(tmp_path, "kubeadm", ["recursive-read-only"]), "DaemonSet")
+    mounts = {m["mountPath"]: m for m in the_container(daemonset)["volumeMounts"]}
+    assert mounts["/sys"] == {
+        "name": "sys",
+        "mountPath": "/sys",
+        "readOnly": True,
+        "recursiveReadOnly": "IfPossible",
+    }
+    assert len(mounts) == 2
+    assert "recursiveReadOnly" not in mounts["/var/lib/kubelet/device-plugins"]
+
+
+def test_openshift_role_names_the_constraints() -> None:
+    """The service account may use our constraints, by the name that they have after rendering."""
+    manifests = render(KUSTOMIZE / "overlays/openshift")
+    constraints = one(manifests, "SecurityContextConstraints")
+    role, binding = one(manifests, "Role"), one(manifests, "RoleBinding")
+    account = one(manifests, "ServiceAccount")["metadata"]
+    assert role["rules"] == [
+        {
+            "apiGroups": ["security.openshift.io"],
+            "resources": ["securitycontextconstraints"],
+            "resourceNames": [constraints["metadata"]["name"]],
+            "verbs": ["use"],
+        }
+    ]
+    assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) == (
+        "Role",
+        role["metadata"]["name"],
+    )
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
+    ]
+
+
+def test_policies_keep_their_names(tmp_path: Path) -> None:
+    """Bindings name the policy and the parameters as they are after rendering."""
+    manifests = render_with(tmp_path, "kubeadm", ["admission-policies", "init-container-policy"])
+    policy = one(manifests, "ValidatingAdmissionPolicy", "numa-aligned-pods")
+    parameters = one(manifests, "ConfigMap", "numa-aligned-pods")
+    bindings = [m for m in manifests if m["kind"] == "ValidatingAdmissionPolicyBinding"]
+    assert parameters["metadata"]["name"] == "numa-aligned-pods"
+    assert {b["spec"]["policyName"] for b in bindings} == {policy["metadata"]["name"]}
+    mutating = one(manifests, "MutatingAdmissionPolicy", "numa-init-containers")
+    binding = one(manifests, "MutatingAdmissionPolicyBinding", "numa-init-containers")
+    assert binding["spec"]["policyName"] == mutating["metadata"]["name"]
+
+
+def test_network_policy_selects_the_agent(tmp_path: Path) -> None:
+    """The policy is about the agent's pods: in on the metrics port, out nowhere."""
+    manifests = render_with(tmp_path, "kubeadm", ["network-policy"])
+    spec = one(manifests, "NetworkPolicy")["spec"]
+    daemonset = one(manifests, "DaemonSet")
+    assert spec["podSelector"] == daemonset["spec"]["selector"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert spec.get("egress", []) == []
+    (rule,) = spec["ingress"]
+    assert rule["ports"] == [
+        {"protocol": "TCP", "port": the_container(daemonset)["ports"][0]["name"]}
+    ]
