@@ -1,0 +1,166 @@
+"""The whole end-to-end test against a cluster in memory: what it finds, skips and leaves behind."""
+
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster import CannotTest, Cluster, Plan
+from e2e.fake_cluster import FakeCluster, FakeNode, Fault
+from e2e.journey import Journey
+from e2e.kubectl import Kubectl
+from e2e.report import Result, all_well
+from e2e.verdicts import Verdict
+
+TWO_NODES = {0: frozenset({0, 1}), 1: frozenset({2, 3})}
+
+
+def _cluster(fake: FakeCluster) -> Cluster:
+    plan = Plan(
+        overlay=Path("/overlays/kubeadm"),
+        image="registry.test/numa-trio:1",
+        pod_image="registry.test/numa-trio:1",
+        namespace="numa-trio-e2e",
+        timeout=60,
+    )
+    return Cluster(plan, Kubectl(fake.run), fake.sleep, fake.now)
+
+
+def _run(fake: FakeCluster) -> list[Result]:
+    cluster = _cluster(fake)
+    cluster.prepare()
+    try:
+        return list(Journey(cluster).results())
+    finally:
+        cluster.clean_up()
+
+
+def _with(results: list[Result], verdict: Verdict) -> dict[str, str]:
+    """What was seen, by check."""
+    chosen = [result for result in results if result.finding.verdict is verdict]
+    return {result.check: result.finding.seen for result in chosen}
+
+
+def test_a_sound_cluster_passes_every_check() -> None:
+    """On two nodes with static managers nothing fails and nothing is skipped."""
+    results = _run(FakeCluster([FakeNode("a", TWO_NODES), FakeNode("b", TWO_NODES)]))
+    assert all_well(results)
+    assert not _with(results, Verdict.SKIPPED)
+    checks = {result.check for result in results if result.where == "b"}
+    assert {
+        "allocatable = capacity",
+        "pod on NUMA node 1: CPUs",
+        "pod on NUMA node 1: memory",
+        "pod on NUMA node 1: environment",
+        "two NUMA nodes in one container are refused",
+        "init container without the resource is refused",
+        "init container with the resource runs",
+        "allocatable after kubelet restart",
+        "pod on NUMA node 0 after kubelet restart",
+        "allocatable after plugin rollout",
+        "capacity changed to 7",
+    } <= checks
+
+
+def test_nothing_is_left_behind() -> None:
+    """Pods, namespace, and both deployments' objects are gone at the end."""
+    fake = FakeCluster([FakeNode("a", TWO_NODES)])
+    _run(fake)
+    assert fake.pods == {}
+    assert fake.applied == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "failing"),
+    [
+        (Fault.OTHER_CPUS, "pod on NUMA node 0: CPUs"),
+        (Fault.NOTHING_REFUSED, "two NUMA nodes in one container are refused"),
+        (Fault.NOTHING_REFUSED, "init container without the resource is refused"),
+        (Fault.NO_RESTART, "kubelet restart"),
+        (Fault.LOST_BY_KUBELET_RESTART, "allocatable after kubelet restart"),
+        (Fault.LOST_BY_KUBELET_RESTART, "pod on NUMA node 0 after kubelet restart"),
+        (Fault.LOST_BY_ROLLOUT, "allocatable after plugin rollout"),
+    ],
+)
+def test_a_fault_fails_its_check(fault: Fault, failing: str) -> None:
+    """Each check can fail, and the run with it."""
+    results = _run(FakeCluster([FakeNode("a", TWO_NODES)], faults=frozenset({fault})))
+    assert failing in _with(results, Verdict.FAILED)
+    assert not all_well(results)
+
+
+def test_policies_that_are_off_are_named_in_what_is_skipped() -> None:
+    """With kubelet's defaults only what does not depend on alignment is checked."""
+    node = FakeNode("a", TWO_NODES, topology="none", cpu="none", memory="None")
+    results = _run(FakeCluster([node]))
+    skipped = _with(results, Verdict.SKIPPED)
+    assert "cpuManagerPolicy is none" in skipped["pod on NUMA node 0: CPUs"]
+    assert "memoryManagerPolicy is None" in skipped["pod on NUMA node 0: memory"]
+    assert "topologyManagerPolicy" in skipped["two NUMA nodes in one container are refused"]
+    assert "topologyManagerPolicy" in skipped["init container without the resource is refused"]
+    assert "pod on NUMA node 0: environment" in _with(results, Verdict.PASSED)
+    assert not _with(results, Verdict.FAILED)
+
+
+def test_a_machine_with_one_numa_node_cannot_ask_for_two() -> None:
+    """A single-node machine (kind on a laptop) is tested for all the rest."""
+    skipped = _with(_run(FakeCluster([FakeNode("a", {0: frozenset({0})})])), Verdict.SKIPPED)
+    assert "only one NUMA node" in skipped["two NUMA nodes in one container are refused"]
+
+
+def test_a_node_without_cpus_has_no_slots_and_gets_no_pod() -> None:
+    """Memory-only nodes are not advertised, and the test does not expect them to be."""
+    fake = FakeCluster([FakeNode("a", {**TWO_NODES, 2: frozenset()})])
+    results = _run(fake)
+    assert all_well(results)
+    assert not [result for result in results if "NUMA node 2" in result.check]
+
+
+def test_a_denial_by_policy_is_a_refusal() -> None:
+    """With the admission policies the API server says no before kubelet does."""
+    fake = FakeCluster([FakeNode("a", TWO_NODES)], denies={"init": "denied: NA004 first init …"})
+    results = _run(fake)
+    assert "init container without the resource is refused" in _with(results, Verdict.PASSED)
+
+
+def test_a_denial_for_another_reason_is_a_failure() -> None:
+    """A pod that a quota keeps out says nothing about the policies."""
+    fake = FakeCluster([FakeNode("a", TWO_NODES)], denies={"init": "exceeded quota"})
+    failed = _with(_run(fake), Verdict.FAILED)
+    assert "exceeded quota" in failed["init container without the resource is refused"]
+
+
+def test_a_full_node_is_skipped_with_the_schedulers_words() -> None:
+    """Where there is no CPU left the plugin is not to blame."""
+    results = _run(FakeCluster([FakeNode("a", TWO_NODES)], faults=frozenset({Fault.NO_ROOM})))
+    assert "Insufficient cpu" in _with(results, Verdict.SKIPPED)["pod on NUMA node 0"]
+
+
+def test_a_host_without_a_kubelet_service_is_skipped() -> None:
+    """Talos has no systemd: kubelet is not restarted there, and the table says so."""
+    results = _run(FakeCluster([FakeNode("a", TWO_NODES, service="")]))
+    assert "none of these systemd services" in _with(results, Verdict.SKIPPED)["kubelet restart"]
+
+
+def test_a_cluster_node_without_the_plugin_is_named() -> None:
+    """A node that the DaemonSet does not reach appears in the table."""
+    nodes = [FakeNode("a", TWO_NODES), FakeNode("windows", TWO_NODES, plugin_runs=False)]
+    results = _run(FakeCluster(nodes))
+    assert [r.where for r in results if r.finding.verdict is Verdict.SKIPPED] == ["windows"]
+
+
+def test_a_deployment_of_somebody_elses_is_left_alone() -> None:
+    """Where the plugin is deployed already, nothing is created, changed or deleted."""
+    fake = FakeCluster([FakeNode("a", TWO_NODES)])
+    _cluster(fake).deploy(100)
+    before = dict(fake.applied)
+    with pytest.raises(CannotTest, match="deployed here already"):
+        _cluster(fake).prepare()
+    assert fake.applied == before
+
+
+def test_a_rollout_that_fails_says_how_the_pods_are() -> None:
+    """The message has kubectl's words and the state of each pod, and all is cleaned up."""
+    fake = FakeCluster([FakeNode("a", TWO_NODES)], faults=frozenset({Fault.NO_ROLLOUT}))
+    with pytest.raises(CannotTest, match=r"timed out.*a-1 Running"):
+        _run(fake)
+    assert fake.applied == {}
