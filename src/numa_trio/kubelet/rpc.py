@@ -81,7 +81,13 @@ async def open_bridge() -> AsyncIterator[None]:
     async with trio_asyncio.open_loop() as loop:
         # The default would end the whole process for what one peer sent or one callback did.
         loop.set_exception_handler(_note_asyncio_problem)
-        yield
+        # trio-asyncio answers get_running_loop(); from Python 3.12 on, current_task() is C and asks
+        # the interpreter instead. Without this, grpclib and asyncio's timeouts find no loop there.
+        asyncio._set_running_loop(loop)  # noqa: SLF001  meant for event loops, as this is
+        try:
+            yield
+        finally:
+            asyncio._set_running_loop(None)  # noqa: SLF001
 
 
 def _note_asyncio_problem(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
