@@ -1,0 +1,1 @@
+"""numa-trio measured beside a plain Go plugin, in the same run: `python -m benchmarks`."""
