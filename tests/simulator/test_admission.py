@@ -2,13 +2,13 @@
 
 import pytest
 from attrs import evolve
-from simulated import Cluster, cluster, container, init, machine, pod, sidecar
 
 from numa_trio.plugin.messages import ContainerAllocation
 from numa_trio.simulator.admission import PluginFailed, admit, scheduler_verdict
 from numa_trio.simulator.hints import Policy, Scope
 from numa_trio.simulator.pod import Container, Resources
 from numa_trio.simulator.quantity import parse_quantity
+from simulated import Cluster, cluster, container, init, machine, pod, sidecar
 
 LOCALITY = "Pod was rejected: Resources cannot be allocated with Topology locality"
 SMALL = machine([0, 1], [2, 3])

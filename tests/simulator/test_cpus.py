@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated import container, init, machine, pod
 
 from numa_trio.simulator.cpus import Cpu, CpuManager, NotEnoughCpus, take
 from numa_trio.simulator.pod import Pod
+from simulated import container, init, machine, pod
 
 # Machines of Kubernetes' own tests: siblings lie far apart; on two sockets the CPUs alternate.
 ONE_SOCKET = tuple(Cpu(cpu, node=0, socket=0, core=cpu % 4) for cpu in range(8))

@@ -1,12 +1,12 @@
 """Which devices the Device Manager gives to containers."""
 
 import pytest
-from simulated import pod
 
 from numa_trio.plugin.messages import ContainerAllocation, Device
 from numa_trio.simulator.devices import Allocation, DeviceManager, NoDevices
 from numa_trio.simulator.pod import Container, Pod, Resources
 from numa_trio.simulator.quantity import parse_quantity
+from simulated import pod
 
 NODES = frozenset({0, 1})
 RESOURCE = "example.com/device"

@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numa_trio.simulator.manifest import BadManifest, load_manifests
+from numa_trio.simulator.fields import BadFile
+from numa_trio.simulator.manifest import load_manifests
 from numa_trio.simulator.pod import Container, ContainerKind, Pod, QosClass
 
 POD = """
@@ -136,7 +137,7 @@ def test_leaves_out_other_kinds_and_says_so(tmp_path: Path) -> None:
     [
         ("[", "is not YAML"),
         ("a: !!python/object:os.system {}", "is not YAML"),
-        ("text", "document 1: found 'text'; expected a mapping"),
+        ("text", "found 'text'; expected a mapping"),
         ("", "found no document of kind Pod"),
         ("kind: Service", "found no document of kind Pod"),
         ("kind: [Pod]", r"kind: found \['Pod'\]; expected text"),
@@ -181,7 +182,7 @@ def test_leaves_out_other_kinds_and_says_so(tmp_path: Path) -> None:
 )
 def test_bad_manifest(tmp_path: Path, manifest: str, message: str) -> None:
     """The message names the file, the field, what it holds and what is allowed."""
-    with pytest.raises(BadManifest, match=message) as caught:
+    with pytest.raises(BadFile, match=message) as caught:
         load(tmp_path, manifest)
 
     assert str(caught.value).startswith(str(tmp_path / "pods.yaml"))
@@ -189,7 +190,7 @@ def test_bad_manifest(tmp_path: Path, manifest: str, message: str) -> None:
 
 def test_same_pod_twice(tmp_path: Path) -> None:
     """Two pods of one name cannot be on one cluster."""
-    with pytest.raises(BadManifest, match="document 2: there is a second pod 'web'"):
+    with pytest.raises(BadFile, match="document 2: there is a second pod 'web'"):
         load(tmp_path, POD, POD)
 
 
@@ -200,7 +201,7 @@ def test_unreadable_file(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         file.write_bytes(content)
 
-    with pytest.raises(BadManifest, match="cannot be read as text"):
+    with pytest.raises(BadFile, match="cannot be read as text"):
         load_manifests([file])
 
 
@@ -218,13 +219,13 @@ def test_unreadable_file(tmp_path: Path, content: bytes | None) -> None:
     )
 )
 def test_no_document_is_too_odd(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
-    """Whatever stands in the file, it is read or refused with a `BadManifest`."""
+    """Whatever stands in the file, it is read or refused with a `BadFile`."""
     file = tmp_path_factory.getbasetemp() / "odd.yaml"
     document = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": value}
     file.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
 
     try:
         (pod,) = load_manifests([file]).pods
-    except BadManifest:
+    except BadFile:
         return
     assert all(isinstance(container, Container) for container in pod.containers)

@@ -3,11 +3,11 @@
 from fractions import Fraction
 
 import pytest
-from simulated import container, pod
 
 from numa_trio.simulator.hints import Hint
 from numa_trio.simulator.memory import MemoryManager, NoMemory
 from numa_trio.simulator.pod import Container, ContainerKind, Pod
+from simulated import container, pod
 
 ANY = Hint(None, preferred=False)
 MIB = 1 << 20

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-import yaml
 from attrs import frozen
 
+from numa_trio.simulator.fields import BadFile, Field, read_documents
 from numa_trio.simulator.pod import Container, ContainerKind, Pod, Resources
-from numa_trio.simulator.quantity import parse_quantity
 from numa_trio.simulator.resource_names import (
     is_container_resource,
     is_extended_resource,
@@ -18,10 +17,6 @@ from numa_trio.simulator.resource_names import (
 
 _POD_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _CONTAINER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
-
-class BadManifest(Exception):
-    """A manifest cannot be used: the message names file, field, what it held, what is allowed."""
 
 
 @frozen
@@ -33,7 +28,7 @@ class Manifests:
 
 
 def load_manifests(paths: Sequence[Path]) -> Manifests:
-    """Read the pods of all these files; raises `BadManifest`.
+    """Read the pods of all these files; raises `BadFile`.
 
     Documents of another kind are skipped; a file without any pod is an error.
     """
@@ -41,104 +36,33 @@ def load_manifests(paths: Sequence[Path]) -> Manifests:
     skipped = []
     for path in paths:
         found = False
-        for document in _documents(path):
-            if (kind := document.optional_text("kind")) != "Pod":
+        for document in _objects(path):
+            if (kind := document.child("kind").text()) != "Pod":
                 skipped.append(f"{document.where}: kind {kind or '(none)'}: skipped, not a Pod")
                 continue
             pod = _pod(document)
             found = True
             if (key := (pod.namespace, pod.name)) in pods:
-                raise BadManifest(
+                raise BadFile(
                     f"{document.where}: there is a second pod {pod.name!r} in namespace"
                     f" {pod.namespace!r}; give each a name of its own"
                 )
             pods[key] = pod
         if not found:
-            raise BadManifest(f"{path}: found no document of kind Pod; expected at least one")
+            raise BadFile(f"{path}: found no document of kind Pod; expected at least one")
     return Manifests(tuple(pods.values()), tuple(skipped))
 
 
-@frozen
-class _Field:
-    """A value in a manifest, and where it stands: which document, and the path in it."""
-
-    document: str
-    path: str
-    value: object
-
-    @property
-    def where(self) -> str:
-        return f"{self.document}: {self.path}" if self.path else self.document
-
-    def bad(self, expected: str) -> BadManifest:
-        seen = "nothing" if self.value is None else repr(self.value)
-        return BadManifest(f"{self.where}: found {seen}; expected {expected}")
-
-    def child(self, key: str) -> "_Field":
-        """The value under a key; its value is None where there is none."""
-        if not isinstance(self.value, dict):
-            raise self.bad("a mapping")
-        return self._inner(f".{key}", self.value.get(key))
-
-    def items(self) -> Iterator[tuple[str, "_Field"]]:
-        """The entries of a mapping, none if it is missing."""
-        if self.value is None:
-            return
-        if not isinstance(self.value, dict):
-            raise self.bad("a mapping")
-        for key, value in self.value.items():
-            yield str(key), self._inner(f".{key}", value)
-
-    def elements(self) -> Iterator["_Field"]:
-        """The elements of a list, none if it is missing."""
-        if self.value is None:
-            return
-        if not isinstance(self.value, list):
-            raise self.bad("a list")
-        for number, value in enumerate(self.value):
-            yield self._inner(f"[{number}]", value)
-
-    def _inner(self, step: str, value: object) -> "_Field":
-        return _Field(self.document, (self.path + step).removeprefix("."), value)
-
-    def optional_text(self, key: str) -> str | None:
-        """The text under a key, None where there is none."""
-        child = self.child(key)
-        if child.value is None:
-            return None
-        if not isinstance(child.value, str):
-            raise child.bad("text (in quotes if it looks like a number)")
-        return child.value
-
-    def name(self, key: str, syntax: re.Pattern[str]) -> str:
-        """The name under a key, which must be there and of the syntax."""
-        text = self.optional_text(key)
-        if text is None or not syntax.fullmatch(text):
-            raise self.child(key).bad("a name of lower-case letters, digits and '-'")
-        return text
-
-
-def _documents(path: Path) -> Iterator[_Field]:
-    """The documents of a file that are not empty; the items of a List count as documents."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadManifest(f"{path}: cannot be read as text: {problem}") from problem
-    try:
-        values = list(yaml.safe_load_all(text))
-    except (yaml.YAMLError, RecursionError) as problem:
-        raise BadManifest(f"{path}: is not YAML: {problem}") from problem
-    for number, value in enumerate(values, start=1):
-        document = _Field(f"{path}: document {number}", "", value)
-        if value is None:
-            continue
+def _objects(path: Path) -> Iterator[Field]:
+    """The objects in a file, those in a List among them."""
+    for document in read_documents(path):
         if document.child("kind").value == "List":
             yield from document.child("items").elements()
         else:
             yield document
 
 
-def _pod(document: _Field) -> Pod:
+def _pod(document: Field) -> Pod:
     if (version := document.child("apiVersion")).value != "v1":
         raise version.bad("v1")
     metadata = document.child("metadata")
@@ -150,32 +74,32 @@ def _pod(document: _Field) -> Pod:
     names = [container.name for container in [*init_containers, *apps]]
     for name in names:
         if names.count(name) > 1:
-            raise BadManifest(
+            raise BadFile(
                 f"{spec.where}: two containers are named {name!r}; give each a name of its own"
             )
     pod_level = spec.child("resources")
     return Pod(
-        name=metadata.name("name", _POD_NAME),
-        namespace=metadata.optional_text("namespace") or "default",
+        name=metadata.child("name").name(_POD_NAME),
+        namespace=metadata.child("namespace").text() or "default",
         containers=(*init_containers, *apps),
         resources=_resources(pod_level, pod_level=True) if pod_level.value else None,
     )
 
 
-def _init_container(container: _Field) -> Container:
-    always = container.optional_text("restartPolicy") == "Always"
+def _init_container(container: Field) -> Container:
+    always = container.child("restartPolicy").text() == "Always"
     return _container(container, ContainerKind.SIDECAR if always else ContainerKind.INIT)
 
 
-def _container(container: _Field, kind: ContainerKind) -> Container:
+def _container(container: Field, kind: ContainerKind) -> Container:
     return Container(
-        name=container.name("name", _CONTAINER_NAME),
+        name=container.child("name").name(_CONTAINER_NAME),
         resources=_resources(container.child("resources"), pod_level=False),
         kind=kind,
     )
 
 
-def _resources(field: _Field, *, pod_level: bool) -> Resources:
+def _resources(field: Field, *, pod_level: bool) -> Resources:
     if field.value is None:
         return Resources()
     requests = _quantities(field.child("requests"), pod_level)
@@ -197,25 +121,22 @@ def _must_equal_limit(name: str) -> bool:
     return is_extended_resource(name) or is_huge_pages(name)
 
 
-def _quantities(field: _Field, pod_level: bool) -> dict[str, Fraction]:
+def _quantities(field: Field, pod_level: bool) -> dict[str, Fraction]:
     return {name: _quantity(name, value, pod_level) for name, value in field.items()}
 
 
-def _quantity(name: str, field: _Field, pod_level: bool) -> Fraction:
+def _quantity(name: str, field: Field, pod_level: bool) -> Fraction:
     if pod_level and name not in {"cpu", "memory"} and not is_huge_pages(name):
-        raise BadManifest(
+        raise BadFile(
             f"{field.where}: {name!r} is no resource of a whole pod;"
             " expected cpu, memory or hugepages-<size>"
         )
     if not is_container_resource(name):
-        raise BadManifest(
+        raise BadFile(
             f"{field.where}: {name!r} is no resource of a container; expected cpu, memory,"
             " ephemeral-storage, hugepages-<size> or <domain>/<name> such as numa-align/numa-0"
         )
-    try:
-        quantity = parse_quantity(field.value)
-    except ValueError as problem:
-        raise BadManifest(f"{field.where}: {problem}") from None
+    quantity = field.quantity()
     if is_extended_resource(name) and quantity.denominator != 1:
         raise field.bad("a whole number of devices")
     return quantity

@@ -18,6 +18,8 @@ MAX_NUMA_NODES = 8  # the default of the policy option max-allowable-numa-nodes
 MAX_NUMA_NODE_ID = 63  # the Topology Manager's masks have 64 bits
 MAX_PODS = 110
 
+_ENDLESS_NUMA_NODES = 16
+
 
 class KubeletWillNotStart(Exception):
     """Kubelet cannot run on this machine with this configuration."""
@@ -93,6 +95,11 @@ class Node:
                 f"{machine.name} has {len(nodes)} NUMA nodes: with a topology policy, kubelet runs"
                 f" on at most {MAX_NUMA_NODES} (its policy option max-allowable-numa-nodes);"
                 " choose another machine, or the policy none"
+            )
+        if len(nodes) > _ENDLESS_NUMA_NODES:
+            raise KubeletWillNotStart(
+                f"{machine.name} has {len(nodes)} NUMA nodes: kubelet's static Memory Manager"
+                " tries every set of nodes, which would take it for ever; choose another machine"
             )
         if max(nodes, default=0) > MAX_NUMA_NODE_ID:
             raise KubeletWillNotStart(

@@ -1,0 +1,167 @@
+"""Machines: those that ship, files of one's own, and the host's."""
+
+from pathlib import Path
+
+import pytest
+
+from numa_trio.simulator.fields import BadFile
+from numa_trio.simulator.hints import Policy
+from numa_trio.simulator.machine_file import load_machine, shipped_machines
+from numa_trio.simulator.node import KubeletConfig, KubeletWillNotStart, Node, SimulatedMachine
+from numa_trio.simulator.sysfs_tree import read_simulated_machine, write_sysfs
+from simulated import machine
+
+SMALL = """
+threads_per_core: 2
+nodes:
+  - {id: 0, cpus: "0-1,4-5", memory: 4Gi, huge_pages: {2Mi: 512, 1Gi: 1}}
+  - {id: 3, cpus: "2-3,6-7", socket: 0}
+  - {id: 9, memory: 1Gi}
+"""
+
+
+def load(directory: Path, text: str) -> SimulatedMachine:
+    file = directory / "own.yaml"
+    file.write_text(text)
+    return load_machine(file)
+
+
+def test_four_kinds_of_machine_ship() -> None:
+    """There is a plain server, one with many nodes, one with GPU memory, one with gaps."""
+    assert list(shipped_machines()) == [
+        "eight-node-epyc",
+        "gpu-memory",
+        "sparse",
+        "two-node-server",
+    ]
+
+
+@pytest.mark.parametrize("name", shipped_machines())
+def test_shipped_machine_reads_the_same_from_sysfs(name: str, tmp_path: Path) -> None:
+    """Written as Linux would show it, a machine reads the same: nodes, cores and sockets."""
+    shipped = load_machine(shipped_machines()[name])
+
+    write_sysfs(tmp_path, shipped)
+
+    assert read_simulated_machine(tmp_path, name) == shipped
+
+
+@pytest.mark.parametrize("name", shipped_machines())
+def test_kubelet_runs_on_shipped_machines(name: str) -> None:
+    """No shipped machine has more or other NUMA nodes than kubelet can align."""
+    Node.create(load_machine(shipped_machines()[name]), KubeletConfig())
+
+
+def test_own_machine(tmp_path: Path) -> None:
+    """Everything that a file says is there, and the rest has the kernel's defaults."""
+    own = load(tmp_path, SMALL)
+
+    first, second, third = own.machine.nodes
+    assert own.name == "own"
+    assert first.distances == {0: 10, 3: 20, 9: 20}
+    assert [(pages.size_bytes, pages.total) for pages in first.huge_pages] == [
+        (2 << 20, 512),
+        (1 << 30, 1),
+    ]
+    assert (second.memory_bytes, third.cpus) == (None, frozenset())
+    assert {cpu.id: cpu.core for cpu in own.cpus if cpu.node == 0} == {0: 0, 4: 0, 1: 1, 5: 1}
+    assert {cpu.socket for cpu in own.cpus} == {0}
+
+
+def test_own_machine_reads_the_same_from_sysfs(tmp_path: Path) -> None:
+    """Huge pages, missing memory and shared sockets survive the way through sysfs."""
+    own = load(tmp_path, SMALL)
+
+    write_sysfs(tmp_path / "sys", own)
+
+    assert read_simulated_machine(tmp_path / "sys", "own") == own
+
+
+def test_huge_pages_and_reserved_memory_are_not_for_pods(tmp_path: Path) -> None:
+    """Pods get what is left of a node's memory, and huge pages under their own name."""
+    node = Node.create(load(tmp_path, SMALL), KubeletConfig())
+
+    assert node.memory.allocatable[0] == {
+        "memory": (4 << 30) - (512 << 20) - (2 << 30),
+        "hugepages-2Mi": 1 << 30,
+        "hugepages-1Gi": 1 << 30,
+    }
+    assert node.allocatable()["hugepages-2Mi"] == 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "found 0 documents; expected one machine"),
+        ("nodes: []\n---\nnodes: []", "found 2 documents"),
+        ("- a", r"found \['a'\]; expected a mapping"),
+        ("nodes: []", r"nodes: found \[\]; expected at least one node with CPUs"),
+        ("nodes: 3", "nodes: found 3; expected a list"),
+        ("cores: 3", "cores: unknown; expected threads_per_core, nodes"),
+        ("nodes: [{id: 0, cpu: 1}]", r"nodes\[0\].cpu: unknown; expected id, cpus"),
+        ("nodes: [{cpus: 0-3}]", r"nodes\[0\].id: found nothing; expected a whole number"),
+        ("nodes: [{id: true, cpus: 0-3}]", "id: found True; expected a whole number"),
+        (
+            "nodes: [{id: 1024, cpus: 0-3}]",
+            "id: found 1024; expected a whole number from 0",
+        ),
+        ("nodes: [{id: 1}, {id: 0, cpus: 0}]", r"the ids are \[1, 0\]; expected them in ascending"),
+        ("nodes: [{id: 0, cpus: 3-0}]", "cpus: held '3-0', expected ranges that ascend"),
+        ("nodes: [{id: 0, cpus: [0]}]", r"cpus: found \[0\]; expected text"),
+        ("nodes: [{id: 0, cpus: 0-3}, {id: 1, cpus: 3}]", "CPU 3 is on the nodes 0 and 1"),
+        ("nodes: [{id: 0, cpus: 0-3, memory: 4GB}]", "memory: '4GB' is not a quantity"),
+        ("nodes: [{id: 0, cpus: 0-3, distances: [10, 20]}]", "expected 1 distances"),
+        ("nodes: [{id: 0, cpus: 0-3, distances: [9]}]", "found 9; expected a whole number from 10"),
+        ("threads_per_core: 3\nnodes: [{id: 0, cpus: 0-3}]", "expected a multiple of 3 CPUs"),
+        ("threads_per_core: 0\nnodes: [{id: 0, cpus: 0-3}]", "threads_per_core: found 0"),
+        ("nodes: [{id: 0, cpus: 0-3, huge_pages: {2M: 1}}]", "found size 2M; expected one such as"),
+        ("nodes: [{id: 0, cpus: 0-3, huge_pages: {2Mi: x}}]", "huge_pages.2Mi: found 'x'"),
+    ],
+)
+def test_bad_machine(tmp_path: Path, text: str, message: str) -> None:
+    """The message names the file, the field, what it holds and what is allowed."""
+    with pytest.raises(BadFile, match=message) as caught:
+        load(tmp_path, text)
+
+    assert str(caught.value).startswith(str(tmp_path / "own.yaml"))
+
+
+def test_kernel_that_tells_no_cores(tmp_path: Path) -> None:
+    """Without the files about cores and sockets, each CPU is a core and each node a socket."""
+    node = tmp_path / "devices/system/node"
+    (node / "node2").mkdir(parents=True)
+    (node / "online").write_text("2\n")
+    (node / "node2/cpulist").write_text("4-5\n")
+
+    read = read_simulated_machine(tmp_path, "host")
+
+    assert [(cpu.id, cpu.core, cpu.socket) for cpu in read.cpus] == [(4, 4, 2), (5, 5, 2)]
+
+
+@pytest.mark.parametrize(
+    ("config", "simulated", "message"),
+    [
+        (KubeletConfig(), machine(*[[cpu] for cpu in range(9)]), "9 NUMA nodes: .* at most 8"),
+        (
+            KubeletConfig(Policy.NONE),
+            machine(*[[cpu] for cpu in range(17)]),
+            "17 NUMA nodes: .* every set of nodes",
+        ),
+        (KubeletConfig(reserved_cpus=0), machine([0, 1]), "0 CPUs are reserved of the 2"),
+        (KubeletConfig(reserved_cpus=3), machine([0, 1]), "3 CPUs are reserved of the 2"),
+    ],
+)
+def test_kubelet_will_not_start(
+    config: KubeletConfig, simulated: SimulatedMachine, message: str
+) -> None:
+    """Where a real kubelet refuses to run, so does the stand-in, and says why."""
+    with pytest.raises(KubeletWillNotStart, match=message):
+        Node.create(simulated, config)
+
+
+def test_numa_node_beyond_the_bit_mask(tmp_path: Path) -> None:
+    """A node number that does not fit kubelet's 64-bit masks is refused."""
+    far = load(tmp_path, "nodes: [{id: 64, cpus: 0-3, memory: 1Gi}]")
+
+    with pytest.raises(KubeletWillNotStart, match=r"NUMA node 64: .* 0 to 63"):
+        Node.create(far, KubeletConfig())
