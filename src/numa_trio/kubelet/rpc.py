@@ -50,6 +50,9 @@ MAX_CONNECTIONS = 64
 # gRPC's default limit for what a peer may send in one message.
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 
+# Kubelet resets a call now and then; a peer that does little else wants to keep us busy.
+MAX_RESETS = 1000
+
 # How long ending streams and closing connections may take, in seconds each.
 _FAREWELL = 0.4
 
@@ -130,12 +133,14 @@ class _Connection(H2Protocol):
             return
         try:
             super().data_received(data)
-            self._check_sizes()
+            self._check_limits()
         except Exception as problem:  # noqa: BLE001  whatever a peer can make h2 or grpclib raise
             log.warning("Dropped a connection whose peer sent nonsense: %r", problem)
             self.transport.abort()
 
-    def _check_sizes(self) -> None:
+    def _check_limits(self) -> None:
+        if self.connection.streams_failed > MAX_RESETS:
+            raise ValueError(f"more than {MAX_RESETS} calls reset")
         for stream in self.processor.streams.values():
             if stream.data_received > MAX_REQUEST_BYTES:
                 raise ValueError(f"a request of more than {MAX_REQUEST_BYTES} bytes")

@@ -1,0 +1,51 @@
+"""A served plugin in a thread of its own, so that plain sockets and grpcio can be its peers."""
+
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import trio
+
+from numa_trio.kubelet.plugin_socket import PluginSocket
+from numa_trio.kubelet.rpc import PluginServer, open_bridge
+from numa_trio.plugin.resource import NumaResource
+
+
+class ServedPlugin:
+    """Node 1 with `capacity` slots, served by the bridge on `path`."""
+
+    def __init__(self, path: Path, capacity: int = 3) -> None:
+        self.path = path
+        self.resource = NumaResource(1, capacity)
+        self.streams = 0
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=trio.run, args=[self._main])
+
+    async def _main(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        with PluginSocket.bind(self.path) as bound:
+            async with open_bridge(), trio.open_nursery() as nursery:
+                self._scope = nursery.cancel_scope
+                self.server = PluginServer(self.resource, self._count_streams)
+                await nursery.start(self.server.serve, bound.listener)
+                self._started.set()
+                await trio.sleep_forever()
+
+    def _count_streams(self, streams: int) -> None:
+        self.streams = streams
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._started.wait(timeout=60)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._token.run_sync_soon(self._scope.cancel)
+        self._thread.join(timeout=60)
+        assert not self._thread.is_alive()
