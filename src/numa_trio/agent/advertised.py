@@ -7,8 +7,9 @@ from socket import socket
 from typing import NoReturn, Protocol
 
 import trio
-from attrs import define, field
+from attrs import Factory, define, field
 
+from numa_trio.agent.counts import ResourceCounts
 from numa_trio.agent.status import Phase, ResourceStatus
 from numa_trio.plugin.messages import DevicePlugin, Registration
 from numa_trio.plugin.resource import NumaResource
@@ -50,6 +51,7 @@ class AdvertisedResource:
     resource: NumaResource
     status: ResourceStatus
     server: Server
+    counts: ResourceCounts = Factory(ResourceCounts)
 
     def set_health(self, healthy: bool) -> None:
         """Tell kubelet, over the open stream, that all slots are healthy or that none is."""

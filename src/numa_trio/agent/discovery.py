@@ -23,14 +23,18 @@ _GIB = 1024**3
 
 @define(eq=False)
 class Discovery:
-    """Keeps `resources` as the machine is. `offer` makes what serves a resource."""
+    """Keeps `resources` as the machine is. `offer` makes what serves a resource.
+
+    `problem` says why the last look at the nodes failed, if it did; `read_errors` counts those.
+    """
 
     settings: Settings
     resources: AdvertisedResources
     offer: Callable[[NumaResource], AdvertisedResource]
     read: Callable[[Path], Machine] = read_machine
     machine: Machine | None = None
-    _problem: str | None = field(default=None, init=False)
+    problem: str | None = field(default=None, init=False)
+    read_errors: int = field(default=0, init=False)
 
     async def first(self) -> None:
         """Find the nodes, trying again until sysfs can be read. Raises `SysfsRootMissing`."""
@@ -71,8 +75,10 @@ class Discovery:
             problem = f"{self.settings.sysfs_root} is gone"
         except SysfsError as error:
             problem = str(error)
-        if problem != self._problem:
-            self._problem = problem
+        if problem:
+            self.read_errors += 1
+        if problem != self.problem:
+            self.problem = problem
             if problem:
                 log.error("Cannot read the NUMA nodes; trying again: %s", problem)
             else:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import NoReturn
 
 import trio
-from attrs import frozen
+from attrs import Factory, frozen
 
 from numa_trio.agent.advertised import AdvertisedResources, ConnectKubelet
 from numa_trio.agent.backoff import Backoff
+from numa_trio.agent.counts import AgentCounts, Ending
 from numa_trio.agent.registration import register_resources
 from numa_trio.agent.serving import serve_resource
 from numa_trio.kubelet.plugin_socket import socket_name
@@ -28,6 +29,7 @@ class PluginScope:
     kubelet_socket: Path
     instance: str
     watch: DirectoryWatch
+    counts: AgentCounts = Factory(AgentCounts)
 
     async def run(self) -> NoReturn:
         """Serve and register every resource until cancelled."""
@@ -41,14 +43,30 @@ class PluginScope:
                 nursery.start_soon(serve_resource, advertised, path, self.watch)
         raise AssertionError("arrivals() does not end")
 
+    def count_generation(self, appeared: float) -> None:
+        """Count a kubelet.sock that appeared at that time, in Trio's seconds."""
+        self.counts.kubelet_generations += 1
+        for advertised in self.resources:
+            advertised.counts.generation_appeared(appeared)
+
+    def count_failure(self) -> None:
+        """Count that the scope failed, and with it every registration."""
+        self.counts.scope_failures += 1
+        for advertised in self.resources:
+            advertised.counts.registration_ended(Ending.SCOPE_FAILED)
+
     def _endpoint(self, node: int) -> str:
         return socket_name(node, self.instance)
 
 
 async def supervise(kubelet_socket: KubeletSocket, scope: PluginScope) -> NoReturn:
     """Run a plugin scope for each generation of kubelet, cancelled when that ends, for ever."""
+    appeared = trio.current_time()
     async with aclosing(kubelet_socket.generations()) as generations:
         async for generation in generations:
+            # No older than the socket before it, nor than our own start, whatever the wall clock.
+            appeared = max(appeared, trio.current_time() - generation.age())
+            scope.count_generation(appeared)
             log.info("Kubelet's socket %s is there: serving and registering", kubelet_socket.path)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_run_again_if_it_fails, scope)
@@ -65,5 +83,6 @@ async def _run_again_if_it_fails(scope: PluginScope) -> NoReturn:
         try:
             await scope.run()
         except* Exception:
+            scope.count_failure()
             log.exception("The plugin scope failed, which is a defect: starting it again")
         await trio.sleep(backoff.next_delay())

@@ -8,6 +8,7 @@ import trio
 
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources, Kubelet
 from numa_trio.agent.backoff import Backoff
+from numa_trio.agent.counts import Ending, Outcome
 from numa_trio.kubelet.rpc import KubeletUnavailable, RegistrationRefused
 from numa_trio.plugin.messages import Registration
 
@@ -54,10 +55,13 @@ async def keep_registered(
                     )
                 )
             except RegistrationRefused as refusal:
+                advertised.counts.registration(Outcome.REFUSED)
                 status.is_registered(False, f"kubelet refused the registration: {refusal}")
             except KubeletUnavailable as problem:
+                advertised.counts.registration(Outcome.UNAVAILABLE)
                 status.is_registered(False, f"kubelet cannot be reached: {problem}")
             else:
+                advertised.counts.registration(Outcome.ACCEPTED)
                 status.is_registered(True)
                 if await _hold_stream(advertised):
                     backoff.reset()
@@ -73,10 +77,16 @@ async def _hold_stream(advertised: AdvertisedResource) -> bool:
         await status.until(lambda: status.streams > 0 or not status.serving)
     began = trio.current_time()
     if status.streams:
+        advertised.counts.streaming()
         await status.until(lambda: status.streams == 0 or not status.serving)
-        status.is_registered(False, "kubelet let go of its ListAndWatch stream")
+        ending, obstacle = Ending.STREAM_LOST, "kubelet let go of its ListAndWatch stream"
     else:
-        status.is_registered(
-            False, f"kubelet opened no ListAndWatch stream within {_STREAM_DEADLINE:g} s"
-        )
+        ending = Ending.NO_STREAM
+        obstacle = f"kubelet opened no ListAndWatch stream within {_STREAM_DEADLINE:g} s"
+    if status.serving:
+        advertised.counts.registration_ended(ending)
+        status.is_registered(False, obstacle)
+    else:  # the task that serves has said why
+        advertised.counts.registration_ended(Ending.SOCKET_DISPLACED)
+        status.is_registered(False)
     return trio.current_time() - began >= _SETTLED

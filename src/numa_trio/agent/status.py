@@ -8,6 +8,8 @@ from enum import StrEnum
 import trio
 from attrs import Factory, define, field
 
+from numa_trio.agent.moment import Moment
+
 log = logging.getLogger(__name__)
 
 
@@ -24,8 +26,8 @@ class Phase(StrEnum):
 class ResourceStatus:
     """The facts about one resource, each written by the task that knows it.
 
-    `obstacle` says what keeps the resource from its next phase, as last seen; `since` is when the
-    present phase began, in Trio's time (seconds).
+    `obstacle` says what keeps the resource from its next phase, as last seen; `since` is when it
+    last began to stream or ceased to.
     """
 
     name: str
@@ -33,7 +35,7 @@ class ResourceStatus:
     registered: bool = False
     streams: int = 0
     obstacle: str | None = "kubelet.sock has not appeared yet"
-    since: float = Factory(trio.current_time)
+    since: Moment = Factory(Moment.now)
     _changed: trio.Event = field(init=False, factory=trio.Event)
 
     @property
@@ -71,7 +73,8 @@ class ResourceStatus:
         yield
         after = self.phase
         if after is not before:
-            self.since = trio.current_time()
+            if Phase.STREAMING in (before, after):
+                self.since = Moment.now()
             if after is Phase.STREAMING:
                 obstacle, self.obstacle = None, None
                 log.info("%s: kubelet holds its stream", self.name, extra={"phase": after})

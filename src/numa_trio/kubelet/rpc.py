@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -78,6 +79,15 @@ class PluginRefused(Exception):
         self.message = message
 
 
+class Drop(StrEnum):
+    """Why a connection to one of our servers was refused or cut off."""
+
+    FOREIGN_UID = "foreign_uid"
+    TOO_MANY = "too_many"
+    PROTOCOL_ERROR = "protocol_error"
+    STALLED = "stalled"  # its peer did not read the end of its stream
+
+
 @asynccontextmanager
 async def open_bridge() -> AsyncIterator[None]:
     """Run the asyncio loop. Open it once, around everything else of this module."""
@@ -112,7 +122,9 @@ class _Connection(H2Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         if refusal := self._refusal(transport):
-            log.warning("Refused a connection: %s", refusal)
+            reason, explanation = refusal
+            log.warning("Refused a connection: %s", explanation)
+            self.server.on_drop(reason)
             transport.abort()
             return
         self.transport = transport
@@ -120,12 +132,13 @@ class _Connection(H2Protocol):
         self.server.opened(self)
         super().connection_made(transport)
 
-    def _refusal(self, transport: asyncio.Transport) -> str | None:
+    def _refusal(self, transport: asyncio.Transport) -> tuple[Drop, str] | None:
         peer = peer_of(transport.get_extra_info("socket"))
         if peer.uid not in (0, os.geteuid()):
-            return f"process {peer.pid} runs as uid {peer.uid}, not as root or as we do"
+            explanation = f"process {peer.pid} runs as uid {peer.uid}, not as root or as we do"
+            return Drop.FOREIGN_UID, explanation
         if len(self.server.connections) >= MAX_CONNECTIONS:
-            return f"{MAX_CONNECTIONS} are open already"
+            return Drop.TOO_MANY, f"{MAX_CONNECTIONS} are open already"
         return None
 
     def data_received(self, data: bytes) -> None:
@@ -136,6 +149,7 @@ class _Connection(H2Protocol):
             self._check_limits()
         except Exception as problem:  # noqa: BLE001  whatever a peer can make h2 or grpclib raise
             log.warning("Dropped a connection whose peer sent nonsense: %r", problem)
+            self.server.on_drop(Drop.PROTOCOL_ERROR)
             self.transport.abort()
 
     def _check_limits(self) -> None:
@@ -154,8 +168,11 @@ class _Connection(H2Protocol):
 class _Server(grpclib.server.Server):
     """grpclib's server, which knows its connections and so can end them."""
 
-    def __init__(self, service: Any) -> None:
+    def __init__(
+        self, service: Any, on_drop: Callable[[Drop], None] = lambda _reason: None
+    ) -> None:
         super().__init__([service])
+        self.on_drop = on_drop
         self.connections: set[_Connection] = set()
         self._none_open = asyncio.Event()
         self._none_open.set()
@@ -222,11 +239,23 @@ class _EncodedOnce(api.ListAndWatchResponse):
 
 
 class PluginServer(api.DevicePluginBase):
-    """Serves one `DevicePlugin`; `on_streams` is told how many ListAndWatch streams are open."""
+    """Serves one `DevicePlugin`.
 
-    def __init__(self, plugin: DevicePlugin, on_streams: Callable[[int], None]) -> None:
+    `on_streams` is told how many ListAndWatch streams are open, `on_allocation` to how many
+    containers an Allocate call gave slots, `on_drop` why a connection was refused or cut off.
+    """
+
+    def __init__(
+        self,
+        plugin: DevicePlugin,
+        on_streams: Callable[[int], None],
+        on_allocation: Callable[[int], None] = lambda _containers: None,
+        on_drop: Callable[[Drop], None] = lambda _reason: None,
+    ) -> None:
         self._plugin = plugin
         self._on_streams = on_streams
+        self._on_allocation = on_allocation
+        self._on_drop = on_drop
         self._streams = 0
         self._epoch = 0  # streams of an earlier epoch end
         self._device_list: _EncodedOnce | None = None
@@ -245,7 +274,7 @@ class PluginServer(api.DevicePluginBase):
 
         Takes the socket over. Leaving takes at most some 1.2 s, whatever the peers do.
         """
-        self._server = _Server(self)
+        self._server = _Server(self, self._on_drop)
         await _serve(self._server, listener, self._end_streams, task_status)
 
     def update(self, plugin: DevicePlugin) -> None:
@@ -272,6 +301,7 @@ class PluginServer(api.DevicePluginBase):
         await _within(_FAREWELL, self._no_stream)
         if self._streams and self._server:
             for connection in self._server.connections:
+                self._on_drop(Drop.STALLED)
                 connection.transport.abort()
             await _within(_FAREWELL, self._no_stream)
 
@@ -315,6 +345,7 @@ class PluginServer(api.DevicePluginBase):
     async def allocate(self, message: api.AllocateRequest) -> api.AllocateResponse:
         requests = [request.devices_ids for request in message.container_requests]
         allocations = _answer(lambda: self._plugin.allocate(requests))
+        self._on_allocation(len(allocations))
         return api.AllocateResponse(
             container_responses=[
                 api.ContainerAllocateResponse(envs=dict(allocation.environment))

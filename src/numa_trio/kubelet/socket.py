@@ -21,12 +21,7 @@ class KubeletSocket:
 
     def generation(self) -> SocketIdentity | None:
         """The present generation; None, with a log line for each new reason, if there is none."""
-        try:
-            generation = SocketIdentity.at(self.path)
-            problem = None if generation else self._absence()
-        except OSError as error:
-            generation = None
-            problem = f"{self.path} cannot be examined: {os.strerror(error.errno or 0)}"
+        generation, problem = self._look()
         if problem != self._last_problem:
             self._last_problem = problem
             if problem:
@@ -35,8 +30,8 @@ class KubeletSocket:
 
     @property
     def problem(self) -> str | None:
-        """Why there is no generation, as last seen."""
-        return self._last_problem
+        """Why there is no generation now; None if there is one."""
+        return self._look()[1]
 
     async def generations(self) -> AsyncGenerator[SocketIdentity, None]:
         """Each generation as it appears. Ask for the next one when it has `ended`."""
@@ -55,6 +50,14 @@ class KubeletSocket:
             if self.generation() != generation:
                 return
             await change.wait()
+
+    def _look(self) -> tuple[SocketIdentity | None, str | None]:
+        try:
+            generation = SocketIdentity.at(self.path)
+            problem = None if generation else self._absence()
+        except OSError as error:
+            return None, f"{self.path} cannot be examined: {os.strerror(error.errno or 0)}"
+        return generation, problem
 
     def _absence(self) -> str:
         if os.path.lexists(self.path):

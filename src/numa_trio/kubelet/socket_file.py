@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 import struct
+import time
 from pathlib import Path
 from typing import Self
 
@@ -38,6 +39,10 @@ class SocketIdentity:
         if not stat.S_ISSOCK(status.st_mode):
             return None
         return cls(status.st_dev, status.st_ino, status.st_mtime_ns)
+
+    def age(self) -> float:
+        """Seconds since its creation, as far as the wall clock can be trusted."""
+        return max(0.0, (time.time_ns() - self.created_ns) / 1e9)
 
 
 @frozen

@@ -1,0 +1,104 @@
+"""What has happened since the agent started: counted where it happens, read by the metrics."""
+
+from enum import StrEnum
+from typing import TypeVar
+
+import trio
+from attrs import Factory, define, field
+
+from numa_trio.agent.exposition import Histogram
+from numa_trio.kubelet.rpc import Drop
+
+E = TypeVar("E", bound=StrEnum)
+
+# From what kubelet needs when nothing is in the way to what an operator would call an outage.
+STREAMING_DELAY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Outcome(StrEnum):
+    """What became of a registration."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # kubelet answered with an error
+    UNAVAILABLE = "unavailable"  # kubelet could not be reached, or gave no proper answer
+
+
+class Ending(StrEnum):
+    """Why a registration that kubelet had accepted ended, so that another was needed."""
+
+    NEW_GENERATION = "new_generation"  # kubelet.sock was removed or replaced: kubelet restarted
+    STREAM_LOST = "stream_lost"  # the ListAndWatch stream ended while kubelet.sock stayed
+    NO_STREAM = "no_stream"  # kubelet accepted, but opened no ListAndWatch stream
+    SOCKET_DISPLACED = "socket_displaced"  # our own socket was removed or replaced
+    SCOPE_FAILED = "scope_failed"  # a defect of ours
+
+
+class HttpDrop(StrEnum):
+    """Why a connection to the HTTP server was cut off."""
+
+    BAD_REQUEST = "bad_request"  # not HTTP, or its head is too large
+    SLOW_REQUEST = "slow_request"
+    SLOW_RESPONSE = "slow_response"  # the client did not read its answer
+    CROWDED_OUT = "crowded_out"  # the oldest one made way for a new one
+
+
+def _zeros(of: type[E]) -> dict[E, int]:
+    return dict.fromkeys(of, 0)
+
+
+@define(eq=False)
+class ResourceCounts:
+    """What has happened to one resource."""
+
+    allocations: int = 0
+    registrations: dict[Outcome, int] = Factory(lambda: _zeros(Outcome))
+    reregistrations: dict[Ending, int] = Factory(lambda: _zeros(Ending))
+    dropped: dict[Drop, int] = Factory(lambda: _zeros(Drop))
+    streaming_delays: Histogram = Factory(lambda: Histogram(STREAMING_DELAY_BOUNDS))
+    _stream_due_since: float | None = field(init=False, factory=trio.current_time)
+    _last_ending: Ending | None = field(init=False, default=None)
+
+    def allocated(self, containers: int) -> None:
+        """Kubelet was told what to give so many containers."""
+        self.allocations += containers
+
+    def connection_dropped(self, reason: Drop) -> None:
+        """A connection to the resource's socket was refused or cut off."""
+        self.dropped[reason] += 1
+
+    def generation_appeared(self, at: float) -> None:
+        """A new kubelet.sock appeared `at` that time, in Trio's seconds."""
+        self._stream_due_since = at
+        if self.registrations[Outcome.ACCEPTED]:
+            self._last_ending = Ending.NEW_GENERATION
+
+    def registration(self, outcome: Outcome) -> None:
+        """A registration was tried."""
+        self.registrations[outcome] += 1
+        if outcome is Outcome.ACCEPTED and self._last_ending:
+            self.reregistrations[self._last_ending] += 1
+            self._last_ending = None
+
+    def registration_ended(self, ending: Ending) -> None:
+        """What kubelet had accepted holds no more."""
+        if self.registrations[Outcome.ACCEPTED]:
+            self._last_ending = ending
+
+    def streaming(self) -> None:
+        """Kubelet holds the stream; the first time after its socket appeared is observed."""
+        if self._stream_due_since is not None:
+            self.streaming_delays.observe(max(0.0, trio.current_time() - self._stream_due_since))
+            self._stream_due_since = None
+
+
+@define(eq=False)
+class AgentCounts:
+    """What has happened to the agent as a whole."""
+
+    kubelet_generations: int = 0
+    scope_failures: int = 0
+    http_dropped: dict[HttpDrop, int] = Factory(lambda: _zeros(HttpDrop))
+
+    def http_connection_dropped(self, reason: HttpDrop) -> None:
+        """A connection to the HTTP server was cut off."""
+        self.http_dropped[reason] += 1
