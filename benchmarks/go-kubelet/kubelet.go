@@ -55,7 +55,8 @@ func startGeneration(dir string) (*generation, error) {
 	}
 	for _, entry := range entries {
 		if entry.Type()&os.ModeSocket != 0 {
-			if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil {
+			err := os.Remove(filepath.Join(dir, entry.Name()))
+			if err != nil && !os.IsNotExist(err) {
 				return nil, err
 			}
 		}
