@@ -26,25 +26,41 @@ async def run_agent(settings: Settings) -> None:
     Raises `BadConfiguration` or `SysfsRootMissing` at once; whatever else goes wrong is logged,
     shown and tried again.
     """
-    directory = choose_directory(settings.socket_dir)
-    check_socket_paths(directory.path, settings.instance)
     async with open_bridge(), trio.open_nursery() as nursery:
         await nursery.start(_stop_on_signal, nursery.cancel_scope)
-        resources = AdvertisedResources()
-        discovery = Discovery(settings, resources, _offer)
-        await discovery.first()
-        log.info("Device-plugin directory: %s (%s)", directory.path, directory.reason)
-        if removed := remove_dead_sockets(directory.path):
-            log.info("Removed sockets of earlier instances: %s", ", ".join(removed))
-        watch = DirectoryWatch(directory.path, relevant=_is_relevant)
-        await nursery.start(watch.run)
-        kubelet_socket = KubeletSocket(directory.path / KUBELET_SOCKET, watch)
-        scope = PluginScope(
-            resources, connect_kubelet, kubelet_socket.path, settings.instance, watch
-        )
-        nursery.start_soon(supervise, kubelet_socket, scope)
-        nursery.start_soon(discovery.follow)
+        await Agent(settings).run()
     log.info("Stopped")
+
+
+class Agent:
+    """All that the agent consists of; it runs inside an open bridge."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.directory = choose_directory(settings.socket_dir)
+        check_socket_paths(self.directory.path, settings.instance)
+        self.resources = AdvertisedResources()
+        self.discovery = Discovery(settings, self.resources, _offer)
+        self.watch = DirectoryWatch(self.directory.path, relevant=_is_relevant)
+        self.kubelet_socket = KubeletSocket(self.directory.path / KUBELET_SOCKET, self.watch)
+        self.scope = PluginScope(
+            self.resources,
+            connect_kubelet,
+            self.kubelet_socket.path,
+            settings.instance,
+            self.watch,
+        )
+
+    async def run(self) -> None:
+        """Discover the nodes and offer them to kubelet until cancelled."""
+        await self.discovery.first()
+        log.info("Device-plugin directory: %s (%s)", self.directory.path, self.directory.reason)
+        if removed := remove_dead_sockets(self.directory.path):
+            log.info("Removed sockets of earlier instances: %s", ", ".join(removed))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.watch.run)
+            nursery.start_soon(supervise, self.kubelet_socket, self.scope)
+            nursery.start_soon(self.discovery.follow)
 
 
 def _offer(resource: NumaResource) -> AdvertisedResource:
