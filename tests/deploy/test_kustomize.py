@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from contract import assert_contract, assert_settings_exist, the_container
-from schemas import FOREIGN_KINDS, NEWEST, OLDEST, assert_valid
-from test_manifests import COMPONENTS, KUSTOMIZE, OVERLAYS
+
+from deploy.contract import assert_contract, assert_settings_exist, the_container
+from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS
+from deploy.schemas import FOREIGN_KINDS, NEWEST, OLDEST, assert_valid
 
 pytestmark = pytest.mark.kubectl
 

@@ -5,33 +5,16 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
-from contract import assert_contract, assert_settings_exist, the_container
-from schemas import FOREIGN_KINDS, NEWEST, OLDEST, assert_valid
 
 import numa_trio
+from deploy.contract import assert_contract, assert_settings_exist, the_container
+from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS, REPOSITORY, documents
+from deploy.schemas import FOREIGN_KINDS, NEWEST, OLDEST, assert_valid
 
 Object = dict[str, Any]
 
-REPOSITORY = Path(__file__).parents[2]
-KUSTOMIZE = REPOSITORY / "deploy/kustomize"
 BASE = KUSTOMIZE / "base"
 DOWNSTREAM = Path(__file__).with_name("downstream-daemonset.yaml")
-
-# The first release that has all the fields and kinds of the component.
-COMPONENTS = {
-    "admission-policies": "1.30",
-    "init-container-policy": "1.36",
-    "monitoring": OLDEST,
-    "network-policy": OLDEST,
-    "recursive-read-only": "1.30",
-    "selinux": OLDEST,
-}
-OVERLAYS = ["k0s", "k3s", "kubeadm", "microk8s", "openshift", "rke2", "talos"]
-
-
-def documents(path: Path) -> list[Object]:
-    return list(yaml.safe_load_all(path.read_text()))
 
 
 def resources(folder: Path) -> list[Object]:

@@ -1,38 +1,17 @@
 """The rules of the admission policies, over a table of good and bad pods."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from admission import MutatingPolicy, ValidatingPolicy, as_admitted
 from hypothesis import given
 from hypothesis import strategies as st
-from pods import LET_IN, NOT_OURS, REFUSED, Case, Object, container, pod, sidecar
 
-REPOSITORY = Path(__file__).parents[2]
-COMPONENTS = REPOSITORY / "deploy/kustomize/components"
+from deploy.admission import MutatingPolicy, ValidatingPolicy, as_admitted
+from deploy.manifests import BINDINGS, INIT_BINDING, INIT_POLICY, PARAMETERS, POLICY
+from deploy.pods import LET_IN, NOT_OURS, REFUSED, Case, Object, container, pod, sidecar
+
 OPT_IN = {"numa-align/copy-to-init-containers": "true"}
-
-
-def documents(path: Path) -> list[Object]:
-    return list(yaml.safe_load_all(path.read_text()))
-
-
-POLICY = documents(COMPONENTS / "admission-policies/policy.yaml")[0]
-PARAMETERS = documents(COMPONENTS / "admission-policies/parameters.yaml")[0]
-INIT_POLICY, INIT_BINDING = documents(COMPONENTS / "init-container-policy/policy.yaml")
-
-
-@pytest.fixture(scope="session")
-def policy() -> ValidatingPolicy:
-    return ValidatingPolicy.read(POLICY)
-
-
-@pytest.fixture(scope="session")
-def init_policy() -> MutatingPolicy:
-    return MutatingPolicy.read(INIT_POLICY)
 
 
 def refusals(policy: ValidatingPolicy, case: Case, pod: Object) -> list[str]:
@@ -86,7 +65,7 @@ def test_messages_can_be_shown(policy: ValidatingPolicy, case: Case) -> None:
         (pod(container("one", 0, requests={"memory": "1M"})), "one"),
         (
             pod(container("one", 0), init=[container("two")]),
-            "two, does not ask for numa-align/numa-0",
+            "two does not ask for numa-align/numa-0",
         ),
         (pod(container("one", 0, 1)), "one"),
         (pod(container("one", 0), container("two", 7)), "numa-align/numa-0, numa-align/numa-7"),
@@ -130,10 +109,9 @@ def _labels_match(selector: Object, labels: Object) -> bool:
 )
 def test_label_selects_the_action(labels: Object, actions: list[list[str]]) -> None:
     """The label of the parameters selects one binding, or none when it is missing."""
-    bindings = documents(COMPONENTS / "admission-policies/bindings.yaml")
     selected = [
         binding["spec"]["validationActions"]
-        for binding in bindings
+        for binding in BINDINGS
         if _labels_match(binding["spec"]["paramRef"]["selector"], labels)
     ]
     assert selected == actions
@@ -141,10 +119,9 @@ def test_label_selects_the_action(labels: Object, actions: list[list[str]]) -> N
 
 def test_missing_parameters_refuse_nobody() -> None:
     """Neither missing parameters nor an error may keep other pods out of the cluster."""
-    bindings = documents(COMPONENTS / "admission-policies/bindings.yaml")
-    assert {b["spec"]["policyName"] for b in bindings} == {POLICY["metadata"]["name"]}
-    assert {b["spec"]["paramRef"]["parameterNotFoundAction"] for b in bindings} == {"Allow"}
-    assert {b["spec"]["paramRef"]["namespace"] for b in bindings} == {
+    assert {b["spec"]["policyName"] for b in BINDINGS} == {POLICY["metadata"]["name"]}
+    assert {b["spec"]["paramRef"]["parameterNotFoundAction"] for b in BINDINGS} == {"Allow"}
+    assert {b["spec"]["paramRef"]["namespace"] for b in BINDINGS} == {
         PARAMETERS["metadata"]["namespace"]
     }
     assert POLICY["spec"]["failurePolicy"] == INIT_POLICY["spec"]["failurePolicy"] == "Ignore"

@@ -1,0 +1,16 @@
+"""The policies of deploy/, compiled once."""
+
+import pytest
+
+from deploy.admission import MutatingPolicy, ValidatingPolicy
+from deploy.manifests import INIT_POLICY, POLICY
+
+
+@pytest.fixture(scope="session")
+def policy() -> ValidatingPolicy:
+    return ValidatingPolicy.read(POLICY)
+
+
+@pytest.fixture(scope="session")
+def init_policy() -> MutatingPolicy:
+    return MutatingPolicy.read(INIT_POLICY)

@@ -1,0 +1,40 @@
+"""The manifests of deploy/kustomize, read from the repository."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.schemas import OLDEST
+
+Object = dict[str, Any]
+
+REPOSITORY = Path(__file__).parents[2]
+KUSTOMIZE = REPOSITORY / "deploy/kustomize"
+
+OVERLAYS = ["k0s", "k3s", "kubeadm", "microk8s", "openshift", "rke2", "talos"]
+# With the first release of Kubernetes that has all the fields and kinds of the component.
+COMPONENTS = {
+    "admission-policies": "1.30",
+    "init-container-policy": "1.36",
+    "monitoring": OLDEST,
+    "network-policy": OLDEST,
+    "recursive-read-only": "1.30",
+    "selinux": OLDEST,
+}
+
+
+def documents(path: Path) -> list[Object]:
+    """All documents of a YAML file."""
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def component(file: str) -> list[Object]:
+    """The documents of a component's file."""
+    return documents(KUSTOMIZE / "components" / file)
+
+
+(POLICY,) = component("admission-policies/policy.yaml")
+(PARAMETERS,) = component("admission-policies/parameters.yaml")
+BINDINGS = component("admission-policies/bindings.yaml")
+INIT_POLICY, INIT_BINDING = component("init-container-policy/policy.yaml")

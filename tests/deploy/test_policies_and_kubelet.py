@@ -1,0 +1,101 @@
+"""The policies against the kubelet stand-in: what they let in is pinned, what not is not."""
+
+import pytest
+import trio
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from deploy.admission import ValidatingPolicy, as_admitted
+from deploy.manifests import PARAMETERS
+from deploy.pods import LET_IN, REFUSED, Case, Object, container, pod, sidecar
+from numa_trio.simulator.admission import Verdict, admit
+from numa_trio.simulator.pod import Container, ContainerKind, Pod, Resources
+from numa_trio.simulator.quantity import parse_quantity
+from simulated import Cluster, cluster, machine
+
+# Nodes 0 and 1, then 2 and 3: room for every pod here, one at a time.
+CPUS_PER_NODE = 24
+
+
+def roomy() -> Cluster:
+    first_cpus = range(0, 4 * CPUS_PER_NODE, CPUS_PER_NODE)
+    nodes = [range(first, first + CPUS_PER_NODE) for first in first_cpus]
+    return cluster(machine(*nodes, memory=64 << 30))
+
+
+def resources_of(fields: Object) -> Resources:
+    requests, limits = (
+        {name: parse_quantity(amount) for name, amount in fields.get(kind, {}).items()}
+        for kind in ("requests", "limits")
+    )
+    return Resources(requests, limits)
+
+
+def pod_of(manifest: Object) -> Pod:
+    """The pod as kubelet starts it, init containers first."""
+    spec = as_admitted(manifest)["spec"]
+    init = [
+        (c, ContainerKind.SIDECAR if c.get("restartPolicy") == "Always" else ContainerKind.INIT)
+        for c in spec.get("initContainers", [])
+    ]
+    apps = [(c, ContainerKind.APP) for c in spec["containers"]]
+    containers = tuple(
+        Container(c["name"], resources_of(c["resources"]), kind) for c, kind in init + apps
+    )
+    pod_level = spec.get("resources")
+    return Pod("pod", containers, resources=resources_of(pod_level) if pod_level else None)
+
+
+def verdict_on(manifest: Object) -> Verdict:
+    """What kubelet says, with static managers and the policy single-numa-node."""
+    on = roomy()
+    return trio.run(lambda: admit(on.node, pod_of(manifest), on.plugins))
+
+
+def is_pinned(verdict: Verdict) -> bool:
+    """Whether each container that asked for a node runs on CPUs of its own there and only there."""
+    asked = [placement for placement in verdict.placements if placement.environment]
+    return verdict.admitted and all(
+        placement.exclusive
+        and {str(cpu // CPUS_PER_NODE) for cpu in placement.cpus}
+        == {str(node) for node in placement.memory_nodes}
+        == {placement.environment["NUMA_NODE"]}
+        for placement in asked
+    )
+
+
+# More CPUs than the machine has.
+FITTING = [case for case in LET_IN if "1k" not in case.name]
+
+
+@pytest.mark.parametrize("case", FITTING, ids=lambda case: case.name)
+def test_kubelet_pins_what_is_let_in(case: Case) -> None:
+    """Every good pod of the table runs with its CPUs and memory on the node it names."""
+    assert is_pinned(verdict_on(case.pod))
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+def test_kubelet_would_not_pin_what_is_refused(case: Case) -> None:
+    """A bad pod is refused by kubelet too or runs unpinned; the table says where not."""
+    assert is_pinned(verdict_on(case.pod)) == case.stricter
+
+
+WHOLE = st.integers(1, 3)
+NODES = st.lists(st.integers(0, 1), max_size=1)
+CONTAINERS = st.builds(lambda nodes, cpu: container("any", *nodes, cpu=cpu), NODES, WHOLE)
+SIDECARS = st.builds(lambda nodes, cpu: sidecar("any", *nodes, cpu=cpu), NODES, WHOLE)
+
+
+@given(
+    containers=st.lists(CONTAINERS, min_size=1, max_size=3),
+    init=st.lists(CONTAINERS | SIDECARS, max_size=3),
+)
+def test_the_rules_are_enough(
+    policy: ValidatingPolicy, containers: list[Object], init: list[Object]
+) -> None:
+    """On a machine with room, no pod that the policy lets in is refused or left unpinned."""
+    named = [{**c, "name": f"c{i}"} for i, c in enumerate(containers + init)]
+    manifest = pod(*named[: len(containers)], init=named[len(containers) :])
+    assume(policy.matching.matches(manifest))
+    assume(not policy.refusals(manifest, PARAMETERS))
+    assert is_pinned(verdict_on(manifest))
