@@ -151,13 +151,14 @@ def build_wheel(directory: Path) -> Path:
 
 
 def install_wheel(wheel: Path, root: Path) -> None:
-    """Install the wheel and all that it requires, for the root's Python."""
+    """Install the wheel and what the image pins beside it, for the root's Python."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--target", str(root / "usr/lib/python3/dist-packages")]
+    command += ["--target", str(root / "usr/lib/python3/dist-packages"), "--no-deps"]
     command += ["--implementation", "cp", "--python-version", python_version(root)]
     command += [word for platform in WHEEL_PLATFORMS for word in ("--platform", platform)]
-    command += ["--only-binary", ":all:", str(wheel)]
-    run(*command)
+    command += ["--only-binary", ":all:"]
+    run(*command, "--require-hashes", "-r", REPOSITORY / "requirements/run.txt")
+    run(*command, wheel)
 
 
 def compile_bytecode(root: Path) -> None:
