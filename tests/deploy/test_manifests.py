@@ -8,7 +8,7 @@ import pytest
 
 import numa_trio
 from deploy.contract import assert_contract, assert_settings_exist, the_container
-from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS, REPOSITORY, documents
+from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS, documents
 from deploy.schemas import FOREIGN_KINDS, NEWEST, OLDEST, assert_valid
 
 Object = dict[str, Any]
@@ -32,12 +32,6 @@ def test_folders_are_known() -> None:
     """Every overlay and component is in the lists that these tests go through."""
     assert sorted(path.name for path in (KUSTOMIZE / "overlays").iterdir()) == OVERLAYS
     assert sorted(path.name for path in (KUSTOMIZE / "components").iterdir()) == list(COMPONENTS)
-
-
-def test_distributions_have_a_page_each() -> None:
-    """An overlay has a page that says how its distribution sets kubelet's policies."""
-    pages = {path.stem for path in (REPOSITORY / "docs/distributions").glob("*.md")}
-    assert set(OVERLAYS) <= pages
 
 
 def test_base_keeps_the_contract() -> None:
