@@ -11,7 +11,7 @@ OLDEST = "1.28"
 NEWEST = kubernetes_validate.latest_version()
 
 # Defined by the Prometheus operator and by OpenShift, not by Kubernetes.
-FOREIGN_KINDS = {"PodMonitor", "SecurityContextConstraints"}
+FOREIGN_KINDS = {"PodMonitor", "PrometheusRule", "SecurityContextConstraints"}
 
 
 def assert_valid(manifest: Object, version: str) -> None:

@@ -1,6 +1,7 @@
 """Every overlay and component, rendered by `kubectl kustomize`."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -50,10 +51,12 @@ def render_with(folder: Path, overlay: str, components: list[str], **more: objec
 
 
 def one(manifests: list[Object], kind: str, name: str = "numa-resource-plugin") -> Object:
+    """The object of that kind and name, which may end in kustomize's hash."""
     (found,) = (
-        m
-        for m in manifests
-        if m["kind"] == kind and (m["metadata"]["name"] + "-").startswith(f"{name}-")
+        manifest
+        for manifest in manifests
+        if manifest["kind"] == kind
+        and re.fullmatch(rf"{name}(-scc|-[a-z0-9]{{10}})?", manifest["metadata"]["name"])
     )
     return found
 
