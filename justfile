@@ -1,15 +1,150 @@
-# `just` lists the recipes; `just NAME` runs one.
+# `just` lists the recipes; `just NAME` runs one; `just tag=1.2.3 build push` sets a variable.
 
-# Where `push` puts the image and `deploy` takes it from.
+# The version, from the one place where it is written.
+version := `sed -n 's/^__version__ = "\(.*\)"/\1/p' src/numa_trio/__init__.py`
+
+# Where `push` puts the image and `deploy` takes it from. REGISTRY and TAG in the environment, or
+# registry=… and tag=… on the command line.
 registry := env("REGISTRY", "registry.local:5000")
 tag := env("TAG", version)
+image := registry / "numa-trio:" + tag
 
-version := `sed -n 's/^__version__ = "\(.*\)"/\1/p' src/numa_trio/__init__.py`
+# The image to build on, if not the Containerfile's own default.
+base_image := env("BASE_IMAGE", "")
+
+# The overlay of deploy/kustomize/overlays to deploy.
+overlay := env("OVERLAY", "kubeadm")
+
+# The development environment that `just setup` makes goes before what else is installed.
+export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 
 # List the recipes.
 default:
     @just --list --unsorted
 
-# Pin every dependency again, newest versions within pyproject.toml's bounds, with hashes.
-requirements:
-    scripts/pin-requirements
+# ---- Develop ----
+
+# Make the development environment in .venv: exact, hash-checked versions, and this checkout.
+setup python="python3":
+    {{ python }} -m venv .venv
+    .venv/bin/pip install --quiet --require-hashes -r requirements/dev.txt
+    .venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+
+# Run the agent against a kubelet stand-in on this machine; arguments go to `numa-trio simulate`.
+[positional-arguments]
+demo *arguments:
+    numa-trio simulate "$@"
+
+# Run the fast tests; arguments go to pytest.
+[positional-arguments]
+test *arguments:
+    pytest "$@"
+
+# Run the fast tests and say which lines and branches they miss.
+coverage:
+    pytest --cov --cov-report=term
+
+# Everything that a change must pass before review.
+check: lint types generated test
+
+# Look for mistakes and style: Ruff, flake8-async, the import rules, ShellCheck.
+lint:
+    ruff check .
+    ruff format --check .
+    flake8-async --enable=ASYNC src/numa_trio --exclude src/numa_trio/kubelet/api
+    lint-imports --no-cache
+    scripts/shell-scripts | xargs shellcheck
+
+# Bring the code into shape, as far as Ruff can.
+format:
+    ruff check --fix .
+    ruff format .
+
+# Check the types.
+types:
+    mypy
+
+# Generate src/numa_trio/kubelet/api from proto/.
+proto:
+    python scripts/generate_proto.py
+
+# Fail if src/numa_trio/kubelet/api is not what proto/ gives.
+generated:
+    python scripts/generate_proto.py --check
+
+# Pin every dependency again; `just requirements --upgrade` takes the newest that pyproject.toml allows.
+[positional-arguments]
+requirements *options:
+    scripts/pin-requirements "$@"
+
+# Measure numa-trio beside a plain Go plugin; arguments go to `python -m benchmarks`.
+[positional-arguments]
+bench *arguments:
+    python -m benchmarks "$@"
+
+# ---- Build ----
+
+# Build the image with buildah, podman or docker; options go to the tool's `build` command.
+[positional-arguments]
+build *options:
+    BASE_IMAGE={{ quote(base_image) }} scripts/build-image {{ quote(image) }} "$@"
+
+# Push what `build` built; options go to the tool, such as --tls-verify=false.
+[positional-arguments]
+push *options:
+    engine=${ENGINE:-$(scripts/container-engine)} && "$engine" push "$@" {{ quote(image) }}
+
+# Build for several architectures as one manifest list; needs buildah and binfmt for the foreign ones.
+build-multiarch platforms="linux/amd64,linux/arm64":
+    BASE_IMAGE={{ quote(base_image) }} ENGINE=buildah scripts/build-image {{ quote(image) }} \
+        --platform {{ quote(platforms) }}
+
+# Push the manifest list with all its images; options go to buildah.
+[positional-arguments]
+push-multiarch *options:
+    buildah manifest push --all "$@" {{ quote(image) }} {{ quote("docker://" + image) }}
+
+# Write the software bill of materials of the image's Python packages: dist/numa-trio.cdx.json.
+sbom:
+    scripts/write-sbom dist/numa-trio.cdx.json
+
+# Make a base image from Debian packages, for where no container registry can be reached.
+base-image name="localhost/debian-python:bookworm":
+    scripts/build-base-image {{ quote(name) }}
+
+# Build the image and run it as a container with all its limits; needs root, buildah, runc, debootstrap.
+image-test:
+    pytest -m slow tests/image
+
+# Every slow test: image, virtual machines, long fuzzing. Minutes, and root.
+slow-test:
+    pytest -m slow
+
+# ---- Run in a cluster: the one of kubectl's current context ----
+
+# Print what `deploy` applies: the overlay, with `registry` and `tag`.
+render:
+    @scripts/render-overlay {{ quote(overlay) }} {{ quote(image) }}
+
+# Apply the overlay and wait until every node's agent is ready.
+deploy:
+    scripts/render-overlay {{ quote(overlay) }} {{ quote(image) }} | kubectl apply -f -
+    kubectl rollout status --namespace kube-system daemonset/numa-resource-plugin
+
+# Remove what `deploy` applied.
+undeploy:
+    scripts/render-overlay {{ quote(overlay) }} {{ quote(image) }} | kubectl delete -f - --ignore-not-found
+
+# Follow the agents' logs.
+logs:
+    kubectl logs --namespace kube-system --selector app=numa-resource-plugin --prefix --follow --tail=50
+
+# Show the agents and what each node offers.
+verify:
+    kubectl get pods --namespace kube-system --selector app=numa-resource-plugin --output wide
+    scripts/show-slots
+
+# Test the plugin on the cluster, from deployment to pinned pods; arguments go to `python -m e2e`.
+[positional-arguments]
+e2e *arguments:
+    cd tests && REGISTRY={{ quote(registry) }} TAG={{ quote(tag) }} python -m e2e "$@"

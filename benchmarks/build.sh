@@ -38,7 +38,7 @@ options=$options,paths=source_relative
 protoc --proto_path="$here/../proto" --go_out="$options:$generated" \
     --go-grpc_out="$options:$generated" deviceplugin/v1beta1/deviceplugin.proto
 
-export GO111MODULE=off GOFLAGS= GOPATH="$out/gopath:/usr/share/gocode"
+export GO111MODULE=off GOFLAGS="" GOPATH="$out/gopath:/usr/share/gocode"
 cd "$here"
 for program in go-peer go-kubelet; do
     CGO_ENABLED=0 go build -ldflags='-s -w' -o "$out/$program" "./$program"
