@@ -19,13 +19,22 @@ class MetricType(StrEnum):
 
 
 @frozen
+class Label:
+    """A label's name and meaning, and the meaning of each of its values if they are few."""
+
+    name: str
+    meaning: str
+    values: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
 class Metric:
-    """What a metric is called and means, and the names of its labels."""
+    """What a metric is called and means, and its labels."""
 
     name: str
     type: MetricType
     help: str
-    labels: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
 
 
 @define
@@ -67,7 +76,7 @@ def _lines(metric: Metric, values: Values) -> Iterator[str]:
         yield f"# HELP {metric.name} {_escape_help(metric.help)}"
         yield f"# TYPE {metric.name} {metric.type}"
     for label_values, value in values.items():
-        labels = list(zip(metric.labels, label_values, strict=True))
+        labels = list(zip((label.name for label in metric.labels), label_values, strict=True))
         if isinstance(value, Histogram):
             yield from _histogram_lines(metric.name, labels, value)
         else:

@@ -6,8 +6,12 @@ import signal
 import trio
 
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
+from numa_trio.agent.counts import AgentCounts, ResourceCounts
 from numa_trio.agent.discovery import Discovery
+from numa_trio.agent.http import serve_http
+from numa_trio.agent.observation import Observer
 from numa_trio.agent.plugin_scope import PluginScope, supervise
+from numa_trio.agent.routes import Routes
 from numa_trio.agent.status import ResourceStatus
 from numa_trio.kubelet.directory import KUBELET_SOCKET, choose_directory
 from numa_trio.kubelet.plugin_socket import is_plugin_socket_name, remove_dead_sockets
@@ -39,6 +43,7 @@ class Agent:
         self.settings = settings
         self.directory = choose_directory(settings.socket_dir)
         check_socket_paths(self.directory.path, settings.instance)
+        self.counts = AgentCounts()
         self.resources = AdvertisedResources()
         self.discovery = Discovery(settings, self.resources, _offer)
         self.watch = DirectoryWatch(self.directory.path, relevant=_is_relevant)
@@ -49,15 +54,22 @@ class Agent:
             self.kubelet_socket.path,
             settings.instance,
             self.watch,
+            self.counts,
         )
 
     async def run(self) -> None:
         """Discover the nodes and offer them to kubelet until cancelled."""
-        await self.discovery.first()
-        log.info("Device-plugin directory: %s (%s)", self.directory.path, self.directory.reason)
-        if removed := remove_dead_sockets(self.directory.path):
-            log.info("Removed sockets of earlier instances: %s", ", ".join(removed))
         async with trio.open_nursery() as nursery:
+            if address := self.settings.http_addr:
+                observer = Observer(self.discovery, self.kubelet_socket, self.watch, self.counts)
+                respond = Routes(observer.observe).respond
+                nursery.start_soon(
+                    serve_http, address, respond, self.counts.http_connection_dropped
+                )
+            await self.discovery.first()
+            log.info("Device-plugin directory: %s (%s)", self.directory.path, self.directory.reason)
+            if removed := remove_dead_sockets(self.directory.path):
+                log.info("Removed sockets of earlier instances: %s", ", ".join(removed))
             await nursery.start(self.watch.run)
             nursery.start_soon(supervise, self.kubelet_socket, self.scope)
             nursery.start_soon(self.discovery.follow)
@@ -65,7 +77,9 @@ class Agent:
 
 def _offer(resource: NumaResource) -> AdvertisedResource:
     status = ResourceStatus(resource.name)
-    return AdvertisedResource(resource, status, PluginServer(resource, status.has_streams))
+    counts = ResourceCounts()
+    server = PluginServer(resource, status.has_streams, counts.allocated, counts.connection_dropped)
+    return AdvertisedResource(resource, status, server, counts)
 
 
 def _is_relevant(name: str) -> bool:

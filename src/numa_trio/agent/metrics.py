@@ -1,0 +1,328 @@
+"""The metrics: what each is called, means, and is read from when Prometheus asks.
+
+`docs/metrics.md` is generated from this list.
+"""
+
+import platform
+from collections import Counter
+from collections.abc import Callable
+
+from attrs import frozen
+
+from numa_trio import __version__
+from numa_trio.agent.counts import STREAMING_DELAY_BOUNDS, Ending, HttpDrop, Outcome
+from numa_trio.agent.exposition import Histogram, Label, Metric, MetricType, Values, render
+from numa_trio.agent.observation import Observation
+from numa_trio.agent.process import ProcessUsage
+from numa_trio.agent.status import Phase
+from numa_trio.kubelet.rpc import Drop
+
+RESOURCE = Label("resource", "the extended resource, as in `numa-align/numa-0`")
+NUMA_NODE = Label("numa_node", "the number of the NUMA node")
+ADVERTISED = Label(
+    "advertised",
+    "whether the node is offered to kubelet",
+    {"true": "it is a resource", "false": "it is none: it has no CPUs"},
+)
+HEALTH = Label(
+    "health",
+    "whether kubelet may give the slot to a container",
+    {"healthy": "it may", "unhealthy": "the node is offline or has no CPUs now"},
+)
+PHASE = Label(
+    "phase",
+    "how far the resource has come; each phase needs the one before it",
+    {
+        Phase.WAITING: "our socket is not bound, or the file at its path is not ours",
+        Phase.SERVING: "our socket is bound and in place",
+        Phase.REGISTERED: "this generation of kubelet accepted our registration",
+        Phase.STREAMING: "kubelet holds a ListAndWatch stream: pods can ask for the resource",
+    },
+)
+OUTCOME = Label(
+    "outcome",
+    "what became of the registration",
+    {
+        Outcome.ACCEPTED: "kubelet accepted it",
+        Outcome.REFUSED: "kubelet answered with an error",
+        Outcome.UNAVAILABLE: "kubelet could not be reached or gave no proper answer",
+    },
+)
+ENDING = Label(
+    "reason",
+    "why the registration before it had ended",
+    {
+        Ending.NEW_GENERATION: "kubelet.sock was removed or replaced: kubelet restarted",
+        Ending.STREAM_LOST: "the ListAndWatch stream ended while kubelet.sock stayed",
+        Ending.NO_STREAM: "kubelet accepted, but opened no ListAndWatch stream",
+        Ending.SOCKET_DISPLACED: "our own socket was removed or replaced",
+        Ending.SCOPE_FAILED: "a defect of ours: the log has it",
+    },
+)
+LISTENER = Label(
+    "listener",
+    "which of our servers it was",
+    {"plugin": "a plugin socket, meant for kubelet", "http": "the HTTP server"},
+)
+DROP = Label(
+    "reason",
+    "why the connection was refused or cut off",
+    {
+        Drop.FOREIGN_UID: "plugin: the peer runs neither as root nor as we do",
+        Drop.TOO_MANY: "plugin: too many are open already",
+        Drop.PROTOCOL_ERROR: "plugin: the peer sent what is no gRPC, or too much of it",
+        Drop.STALLED: "plugin: the peer did not read the end of its stream",
+        HttpDrop.BAD_REQUEST: "http: no HTTP, or the head of the request is too large",
+        HttpDrop.SLOW_REQUEST: "http: the client took too long over its request",
+        HttpDrop.SLOW_RESPONSE: "http: the client took too long to read its answer",
+        HttpDrop.CROWDED_OUT: "http: the oldest connection made way for a new one",
+    },
+)
+VERSION = Label("version", "the version of numa-trio")
+PYTHON_VERSION = Label("python_version", "the version of Python that runs it")
+
+
+@frozen
+class Instrument:
+    """A metric and what its values are read from."""
+
+    metric: Metric
+    read: Callable[[Observation, ProcessUsage | None], Values]
+
+
+def _of_agent(
+    metric_type: MetricType,
+    name: str,
+    labels: tuple[Label, ...],
+    meaning: str,
+    read: Callable[[Observation], Values],
+) -> Instrument:
+    metric = Metric(f"numa_trio_{name}", metric_type, meaning, labels)
+    return Instrument(metric, lambda observed, _usage: read(observed))
+
+
+def _of_process(
+    metric_type: MetricType, name: str, meaning: str, read: Callable[[ProcessUsage], float]
+) -> Instrument:
+    metric = Metric(f"process_{name}", metric_type, meaning)
+    return Instrument(metric, lambda _observed, usage: {(): read(usage)} if usage else {})
+
+
+def _nodes(observed: Observation) -> Values:
+    if observed.advertisements is None:
+        return {}
+    count = Counter(one.advertised for one in observed.advertisements)
+    return {("true",): count[True], ("false",): count[False]}
+
+
+def _slots(observed: Observation) -> Values:
+    return {
+        (one.resource.name, str(one.resource.node), "healthy" if healthy else "unhealthy"): (
+            one.resource.capacity if one.resource.healthy is healthy else 0
+        )
+        for one in observed.resources
+        for healthy in (True, False)
+    }
+
+
+def _phases(observed: Observation) -> Values:
+    return {
+        (one.resource.name, phase): int(one.status.phase is phase)
+        for one in observed.resources
+        for phase in Phase
+    }
+
+
+def _registrations(observed: Observation) -> Values:
+    return {
+        (one.resource.name, outcome): count
+        for one in observed.resources
+        for outcome, count in one.counts.registrations.items()
+    }
+
+
+def _reregistrations(observed: Observation) -> Values:
+    return {
+        (one.resource.name, ending): count
+        for one in observed.resources
+        for ending, count in one.counts.reregistrations.items()
+    }
+
+
+def _streaming_delays(observed: Observation) -> Values:
+    total = Histogram(STREAMING_DELAY_BOUNDS)
+    for one in observed.resources:
+        total.add(one.counts.streaming_delays)
+    return {(): total}
+
+
+def _dropped(observed: Observation) -> Values:
+    plugin: dict[tuple[str, ...], float | Histogram] = {
+        ("plugin", reason): sum(one.counts.dropped[reason] for one in observed.resources)
+        for reason in Drop
+    }
+    http = {("http", reason): count for reason, count in observed.counts.http_dropped.items()}
+    return plugin | http
+
+
+INSTRUMENTS = (
+    _of_agent(
+        MetricType.GAUGE,
+        "build_info",
+        (VERSION, PYTHON_VERSION),
+        "Always 1; the labels tell what runs.",
+        lambda _observed: {(__version__, platform.python_version()): 1},
+    ),
+    _of_agent(
+        MetricType.GAUGE,
+        "ready",
+        (),
+        "1 if kubelet holds the stream of every advertised resource, and there are some, else 0:"
+        " what /readyz says.",
+        lambda observed: {(): int(observed.ready)},
+    ),
+    _of_agent(
+        MetricType.GAUGE,
+        "resource_phase",
+        (RESOURCE, PHASE),
+        "1 for the phase that the resource is in, 0 for the others.",
+        _phases,
+    ),
+    _of_agent(
+        MetricType.GAUGE,
+        "resource_last_transition_timestamp_seconds",
+        (RESOURCE,),
+        "Unix time at which the resource last began to stream or ceased to.",
+        lambda observed: {
+            (one.resource.name,): one.status.since.unix for one in observed.resources
+        },
+    ),
+    _of_agent(
+        MetricType.GAUGE,
+        "slots",
+        (RESOURCE, NUMA_NODE, HEALTH),
+        "Slots of the resource that are advertised to kubelet.",
+        _slots,
+    ),
+    _of_agent(
+        MetricType.COUNTER,
+        "allocations_total",
+        (RESOURCE,),
+        "Containers for which kubelet asked what their slots give them (Allocate) and was told.",
+        lambda observed: {
+            (one.resource.name,): one.counts.allocations for one in observed.resources
+        },
+    ),
+    _of_agent(
+        MetricType.COUNTER,
+        "registrations_total",
+        (RESOURCE, OUTCOME),
+        "Registrations tried.",
+        _registrations,
+    ),
+    _of_agent(
+        MetricType.COUNTER,
+        "reregistrations_total",
+        (RESOURCE, ENDING),
+        "Registrations that kubelet accepted after an earlier one of the resource had ended.",
+        _reregistrations,
+    ),
+    _of_agent(
+        MetricType.HISTOGRAM,
+        "streaming_delay_seconds",
+        (),
+        "Time from the appearance of a kubelet.sock, or from the agent's start if that came later,"
+        " to kubelet's stream; one observation for each resource.",
+        _streaming_delays,
+    ),
+    _of_agent(
+        MetricType.GAUGE,
+        "kubelet_socket_present",
+        (),
+        "1 if there is a socket at the path of kubelet.sock, else 0; a stopped kubelet leaves it.",
+        lambda observed: {(): int(observed.kubelet_problem is None)},
+    ),
+    _of_agent(
+        MetricType.COUNTER,
+        "kubelet_generations_total",
+        (),
+        "Kubelet sockets seen; each start of kubelet makes one.",
+        lambda observed: {(): observed.counts.kubelet_generations},
+    ),
+    _of_agent(
+        MetricType.GAUGE,
+        "watch_polling",
+        (),
+        "1 if the kernel grants no inotify watch and the directory is polled instead, else 0.",
+        lambda observed: {(): int(observed.polling)},
+    ),
+    _of_agent(
+        MetricType.COUNTER,
+        "scope_failures_total",
+        (),
+        "Times that a defect of ours ended serving and registering, which then began anew.",
+        lambda observed: {(): observed.counts.scope_failures},
+    ),
+    _of_agent(
+        MetricType.COUNTER,
+        "connections_dropped_total",
+        (LISTENER, DROP),
+        "Connections that were refused or cut off.",
+        _dropped,
+    ),
+    _of_agent(
+        MetricType.GAUGE,
+        "numa_nodes",
+        (ADVERTISED,),
+        "NUMA nodes that are online.",
+        _nodes,
+    ),
+    _of_agent(
+        MetricType.COUNTER,
+        "topology_read_errors_total",
+        (),
+        "Times that the NUMA nodes could not be read from sysfs.",
+        lambda observed: {(): observed.topology_read_errors},
+    ),
+    _of_process(
+        MetricType.COUNTER,
+        "cpu_seconds_total",
+        "User and system CPU time.",
+        lambda usage: usage.cpu_seconds,
+    ),
+    _of_process(
+        MetricType.GAUGE,
+        "resident_memory_bytes",
+        "Resident memory.",
+        lambda usage: usage.resident_bytes,
+    ),
+    _of_process(
+        MetricType.GAUGE,
+        "virtual_memory_bytes",
+        "Virtual memory.",
+        lambda usage: usage.virtual_bytes,
+    ),
+    _of_process(
+        MetricType.GAUGE,
+        "open_fds",
+        "Open file descriptors.",
+        lambda usage: usage.open_fds,
+    ),
+    _of_process(
+        MetricType.GAUGE,
+        "max_fds",
+        "File descriptors that may be open.",
+        lambda usage: usage.max_fds,
+    ),
+    _of_process(
+        MetricType.GAUGE,
+        "start_time_seconds",
+        "Unix time at which the process started.",
+        lambda usage: usage.start_time_unix,
+    ),
+)
+
+
+def render_metrics(observed: Observation, usage: ProcessUsage | None) -> str:
+    """All metrics in the text format 0.0.4; without `usage`, those of the process are left out."""
+    return render((one.metric, one.read(observed, usage)) for one in INSTRUMENTS)

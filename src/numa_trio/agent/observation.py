@@ -1,0 +1,73 @@
+"""The agent at one moment, as readiness, metrics and the page show it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from numa_trio.agent.advertised import AdvertisedResource
+from numa_trio.agent.counts import AgentCounts
+from numa_trio.agent.discovery import Discovery
+from numa_trio.agent.moment import Moment
+from numa_trio.agent.status import Phase
+from numa_trio.kubelet.socket import KubeletSocket
+from numa_trio.kubelet.watch import DirectoryWatch
+from numa_trio.plugin.advertising import Advertisement, advertise
+
+
+@frozen
+class Observation:
+    """What holds `now`.
+
+    `advertisements` has each online NUMA node, and is None before the nodes were read for the first
+    time; `kubelet_problem` says why there is no kubelet.sock, if there is none; `topology_problem`
+    why the nodes could not be read the last time, if they could not.
+    """
+
+    now: Moment
+    resources: Sequence[AdvertisedResource]
+    advertisements: Sequence[Advertisement] | None
+    topology_problem: str | None
+    topology_read_errors: int
+    kubelet_socket: Path
+    kubelet_problem: str | None
+    polling: bool
+    counts: AgentCounts
+
+    @property
+    def missing(self) -> list[AdvertisedResource]:
+        """The resources whose stream kubelet does not hold."""
+        return [one for one in self.resources if one.status.phase is not Phase.STREAMING]
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are resources and kubelet holds a stream of each."""
+        return bool(self.resources) and not self.missing
+
+
+@frozen
+class Observer:
+    """The parts of a running agent that have something to show."""
+
+    discovery: Discovery
+    kubelet_socket: KubeletSocket
+    watch: DirectoryWatch
+    counts: AgentCounts
+
+    def observe(self) -> Observation:
+        """Look at them now."""
+        discovery = self.discovery
+        machine = discovery.machine
+        return Observation(
+            now=Moment.now(),
+            resources=sorted(discovery.resources, key=lambda one: one.resource.node),
+            advertisements=None
+            if machine is None
+            else advertise(machine, discovery.settings.cpuless_nodes),
+            topology_problem=discovery.problem,
+            topology_read_errors=discovery.read_errors,
+            kubelet_socket=self.kubelet_socket.path,
+            kubelet_problem=self.kubelet_socket.problem,
+            polling=self.watch.polling,
+            counts=self.counts,
+        )

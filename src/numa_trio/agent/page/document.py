@@ -1,0 +1,68 @@
+"""The HTML document: one file that loads nothing, with the policy that lets it load nothing."""
+
+import os
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+
+from numa_trio import __version__
+from numa_trio.agent.observation import Observation
+from numa_trio.agent.page.markup import Markup, element, join
+from numa_trio.agent.page.sections import page_sections
+
+_STYLE = Path(__file__).with_name("style.css").read_text("utf-8")
+_SCRIPT = Path(__file__).with_name("refresh.js").read_text("utf-8")
+
+# Without scripts, the page is loaded anew at this interval.
+_RELOAD_SECONDS = 10
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        f"style-src {_hash(_STYLE)}",
+        f"script-src {_hash(_SCRIPT)}",
+        "connect-src 'self'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+def render_page(observed: Observation, hostname: str | None = None) -> str:
+    """The whole document."""
+    host = hostname or os.uname().nodename
+    verdict = "ready" if observed.ready else "not ready"
+    head = element(
+        "head",
+        Markup('<meta charset="utf-8">'),
+        Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Markup('<meta name="color-scheme" content="light dark">'),
+        Markup(f'<noscript><meta http-equiv="refresh" content="{_RELOAD_SECONDS}"></noscript>'),
+        _icon("2e9e5b" if observed.ready else "d1373f"),
+        element("title", f"{verdict}: numa-trio on {host}"),
+        element("style", Markup(_STYLE)),
+    )
+    body = element(
+        "body",
+        element("main", *page_sections(observed, host), id="agent"),
+        element("p", id="silence", role="status"),
+        element("script", Markup(_SCRIPT)),
+        data_version=__version__,
+    )
+    return join([Markup("<!doctype html>"), element("html", head, body, lang="en")])
+
+
+def _icon(colour: str) -> Markup:
+    """A dot in the colour of the verdict, for the browser's tab."""
+    return Markup(
+        '<link rel="icon" href="data:image/svg+xml,'
+        "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E"
+        f"%3Ccircle cx='4' cy='4' r='4' fill='%23{colour}'/%3E%3C/svg%3E\">"
+    )

@@ -1,0 +1,240 @@
+"""The parts of the page; each has an id, so that a refresh can exchange it alone."""
+
+from collections.abc import Iterator, Sequence
+
+from attrs import frozen
+
+from numa_trio import __version__
+from numa_trio.agent.advertised import AdvertisedResource
+from numa_trio.agent.counts import Ending, Outcome
+from numa_trio.agent.moment import Moment
+from numa_trio.agent.observation import Observation
+from numa_trio.agent.page.distances import describe_distances, distance_table
+from numa_trio.agent.page.drawing import draw_cpus, draw_share, square_pattern
+from numa_trio.agent.page.markup import Markup, element, join
+from numa_trio.agent.page.units import format_bytes, format_duration
+from numa_trio.agent.readiness import MISSING, verdict
+from numa_trio.agent.status import Phase
+from numa_trio.topology.lists import format_list
+from numa_trio.topology.machine import NumaNode
+
+# More nodes than these do not show at one glance as cards.
+_CARDS_AT_A_GLANCE = 8
+
+_TONES = {
+    Phase.WAITING: "bad",
+    Phase.SERVING: "busy",
+    Phase.REGISTERED: "busy",
+    Phase.STREAMING: "good",
+}
+
+
+@frozen
+class Place:
+    """What there is to show of one number: a NUMA node that is online, a resource, or both."""
+
+    number: int
+    node: NumaNode | None
+    resource: AdvertisedResource | None
+    not_advertised: str | None
+
+    @property
+    def state(self) -> str:
+        """In a word or two."""
+        if self.resource is None:
+            return "not advertised"
+        if not self.resource.resource.healthy:
+            return "unhealthy"
+        return self.resource.status.phase
+
+    @property
+    def tone(self) -> str:
+        """The class of style.css that colours the state."""
+        if self.resource is None:
+            return "idle"
+        return _TONES[self.resource.status.phase] if self.resource.resource.healthy else "bad"
+
+
+def places_of(observed: Observation) -> list[Place]:
+    """All of them, in order of number."""
+    resources = {one.resource.node: one for one in observed.resources}
+    advertisements = {one.node.id: one for one in observed.advertisements or ()}
+    places = []
+    for number in sorted(resources.keys() | advertisements.keys()):
+        advertisement = advertisements.get(number)
+        node = advertisement.node if advertisement else None
+        reason = advertisement.reason if advertisement else "the node is offline"
+        places.append(Place(number, node, resources.get(number), reason))
+    return places
+
+
+def page_sections(observed: Observation, host: str) -> Iterator[Markup]:
+    """The parts, from the top of the page to its end."""
+    places = places_of(observed)
+    nodes = [place.node for place in places if place.node]
+    yield _header(observed, host)
+    yield _troubles(observed)
+    if len(places) > _CARDS_AT_A_GLANCE:
+        yield _map(places)
+    yield square_pattern()
+    yield element("section", *(_card(place, observed.now) for place in places), id="nodes")
+    if any(len(node.distances) > 1 for node in nodes):
+        yield element(
+            "section",
+            element("h2", "Distances"),
+            element("p", "From the node of the row to the node of the column; 10 is local."),
+            element("div", distance_table(nodes), class_="scroll"),
+            id="distances",
+        )
+    yield _history(observed)
+    yield _footer(observed, host)
+
+
+def _header(observed: Observation, host: str) -> Markup:
+    return element(
+        "header",
+        element("h1", "numa-trio ", element("small", f"on {host}")),
+        element("p", verdict(observed), class_=f"verdict {'good' if observed.ready else 'bad'}"),
+        id="header",
+    )
+
+
+def _troubles(observed: Observation) -> Markup:
+    """What is wrong, the same trouble of many resources told once."""
+    troubles = []
+    if observed.kubelet_problem:
+        troubles.append(element("li", element("b", "kubelet"), f" {observed.kubelet_problem}"))
+    if observed.topology_problem:
+        troubles.append(element("li", element("b", "NUMA nodes"), f" {observed.topology_problem}"))
+    alike: dict[tuple[Phase, str | None], list[int]] = {}
+    for one in observed.missing:
+        alike.setdefault((one.status.phase, one.status.obstacle), []).append(one.resource.node)
+    for (phase, obstacle), numbers in alike.items():
+        who = f"{'node' if len(numbers) == 1 else 'nodes'} {format_list(numbers)}"
+        text = f" {MISSING[phase]}" + (f"; last trouble: {obstacle}" if obstacle else "")
+        troubles.append(element("li", element("b", who), text))
+    return element("ul", *troubles, id="troubles")
+
+
+def _map(places: Sequence[Place]) -> Markup:
+    """A tile a node, which leads to its card."""
+    tiles = (
+        element(
+            "a",
+            str(place.number),
+            href=f"#node-{place.number}",
+            class_=place.tone,
+            title=f"node {place.number}: {place.state}",
+        )
+        for place in places
+    )
+    return element("nav", *tiles, id="map", aria_label="NUMA nodes")
+
+
+def _card(place: Place, now: Moment) -> Markup:
+    return element(
+        "article",
+        element(
+            "header",
+            element("h2", f"Node {place.number}"),
+            element("span", place.state, class_=f"state {place.tone}"),
+        ),
+        _resource_line(place, now),
+        *(_drawing(place.node) if place.node else ()),
+        element("dl", *_facts(place)),
+        id=f"node-{place.number}",
+        class_="card",
+    )
+
+
+def _resource_line(place: Place, now: Moment) -> Markup:
+    if place.resource is None:
+        return element("p", place.not_advertised or "", class_="resource")
+    status = place.resource.status
+    streaming = "" if status.phase is Phase.STREAMING else "not streaming "
+    since = element(
+        "time",
+        f"{streaming}for {format_duration(now.seconds_since(status.since))}",
+        datetime=status.since.rfc3339,
+        title=f"since {status.since.rfc3339}",
+    )
+    return element("p", element("code", status.name), " ", since, class_="resource")
+
+
+def _drawing(node: NumaNode) -> Iterator[Markup]:
+    if node.cpus:
+        yield draw_cpus(node.cpus, format_list(node.cpus))
+    if node.memory_bytes and node.memory_free_bytes is not None:
+        used = 1 - node.memory_free_bytes / node.memory_bytes
+        yield draw_share(used, f"{used:.0%} of the memory is in use")
+
+
+def _facts(place: Place) -> Iterator[Markup]:
+    if place.node:
+        yield from _node_facts(place.node)
+    if place.resource:
+        resource = place.resource.resource
+        health = "healthy" if resource.healthy else f"unhealthy: {place.not_advertised}"
+        yield _fact("Slots", f"{resource.capacity}, {health}")
+        yield _fact("Allocated", f"{place.resource.counts.allocations} containers since the start")
+
+
+def _node_facts(node: NumaNode) -> Iterator[Markup]:
+    yield _fact("CPUs", f"{len(node.cpus)}: {format_list(node.cpus)}" if node.cpus else "none")
+    yield _fact("Memory", _describe_memory(node))
+    for pages in node.huge_pages:
+        if pages.total:
+            size = format_bytes(pages.size_bytes)
+            yield _fact("Huge pages", f"{size}: {pages.free} of {pages.total} free")
+    if distances := describe_distances(node):
+        yield _fact("Distance", distances)
+
+
+def _describe_memory(node: NumaNode) -> str:
+    if node.memory_bytes is None:
+        return "unknown"
+    if not node.memory_bytes:
+        return "none"
+    total = format_bytes(node.memory_bytes)
+    if node.memory_free_bytes is None:
+        return total
+    return f"{total}, {format_bytes(node.memory_free_bytes)} free"
+
+
+def _fact(name: str, text: str) -> Markup:
+    return element("div", element("dt", name), element("dd", text))
+
+
+def _history(observed: Observation) -> Markup:
+    counts = [one.counts for one in observed.resources]
+    outcomes = ", ".join(
+        f"{sum(one.registrations[outcome] for one in counts)} {outcome}" for outcome in Outcome
+    )
+    endings = {ending: sum(one.reregistrations[ending] for one in counts) for ending in Ending}
+    reasons = ", ".join(
+        f"{count} {ending.replace('_', ' ')}" for ending, count in endings.items() if count
+    )
+    watch = "by polling: the kernel grants no inotify watch" if observed.polling else "by inotify"
+    return element(
+        "section",
+        element("h2", "Since the start"),
+        element(
+            "dl",
+            _fact("Kubelet sockets seen", str(observed.counts.kubelet_generations)),
+            _fact("Registrations", outcomes),
+            _fact("Registered again after", reasons or "nothing"),
+            _fact("Watching", f"{observed.kubelet_socket}, {watch}"),
+        ),
+        id="history",
+    )
+
+
+def _footer(observed: Observation, host: str) -> Markup:
+    links = (element("a", path, href=path) for path in ("/readyz", "/metrics", "/livez"))
+    return element(
+        "footer",
+        f"numa-trio {__version__} on {host}, ",
+        element("time", observed.now.rfc3339, datetime=observed.now.rfc3339),
+        join(part for link in links for part in (Markup(" · "), link)),
+        id="footer",
+    )

@@ -1,0 +1,58 @@
+"""What `/readyz` says: a line for each resource, with what is missing and since when."""
+
+from collections.abc import Iterator
+
+from numa_trio.agent.advertised import AdvertisedResource
+from numa_trio.agent.moment import Moment
+from numa_trio.agent.observation import Observation
+from numa_trio.agent.status import Phase
+
+MISSING = {
+    Phase.WAITING: "its socket is not served",
+    Phase.SERVING: "kubelet has not accepted its registration",
+    Phase.REGISTERED: "kubelet has not opened its ListAndWatch stream",
+}
+
+
+def describe_readiness(observed: Observation) -> str:
+    """The text, which begins with `ready` or `not ready`."""
+    return "".join(f"{line}\n" for line in _lines(observed))
+
+
+def verdict(observed: Observation) -> str:
+    """In one line."""
+    if observed.advertisements is None:
+        return "not ready: the NUMA nodes have not been read yet"
+    if not observed.resources:
+        return "not ready: no NUMA node can be advertised"
+    total = len(observed.resources)
+    if observed.missing:
+        return (
+            f"not ready: kubelet lacks the stream of {len(observed.missing)} of {total} resources"
+        )
+    return f"ready: kubelet holds the stream of {total} of {total} resources"
+
+
+def since(then: Moment, now: Moment) -> str:
+    """When it was, and how long ago that is."""
+    seconds = now.seconds_since(then)
+    return f"since {then.rfc3339} ({seconds:.{1 if seconds < 10 else 0}f} s)"
+
+
+def _lines(observed: Observation) -> Iterator[str]:
+    yield verdict(observed)
+    if observed.kubelet_problem:
+        yield f"kubelet: {observed.kubelet_problem}"
+    if observed.topology_problem:
+        yield f"NUMA nodes: {observed.topology_problem}"
+    for advertised in observed.resources:
+        yield _resource_line(advertised, observed.now)
+
+
+def _resource_line(advertised: AdvertisedResource, now: Moment) -> str:
+    status = advertised.status
+    start = f"{status.name}: {status.phase}"
+    if status.phase is Phase.STREAMING:
+        return f"{start} {since(status.since, now)}"
+    trouble = f"; last trouble: {status.obstacle}" if status.obstacle else ""
+    return f"{start}, not streaming {since(status.since, now)}: {MISSING[status.phase]}{trouble}"

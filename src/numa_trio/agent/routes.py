@@ -1,0 +1,91 @@
+"""What the HTTP server answers: `/livez`, `/readyz`, `/metrics` and the page at `/`."""
+
+import logging
+from collections.abc import Callable
+
+from attrs import define, field
+
+from numa_trio.agent import exposition
+from numa_trio.agent.http import Response
+from numa_trio.agent.metrics import render_metrics
+from numa_trio.agent.observation import Observation
+from numa_trio.agent.process import ProcessUsage
+from numa_trio.agent.readiness import describe_readiness
+
+log = logging.getLogger(__name__)
+
+_METHODS = ("GET", "HEAD")
+
+
+@define(eq=False)
+class Routes:
+    """Answers from what `observe` sees at the moment of each request."""
+
+    observe: Callable[[], Observation]
+    _defects: set[str] = field(factory=set, init=False)
+
+    def respond(self, method: str, target: str) -> Response:
+        """The answer to a request."""
+        path = path_of(target)
+        if path is None:
+            return _text(400, f"{target} is no path\n")
+        answer = {
+            "/": self._page,
+            "/livez": self._livez,
+            "/metrics": self._metrics,
+            "/readyz": self._readyz,
+        }.get(path)
+        if answer is None:
+            return _text(404, "There are /, /livez, /metrics and /readyz\n")
+        if method not in _METHODS:
+            allow = (("Allow", ", ".join(_METHODS)),)
+            return Response(405, b"Only GET and HEAD\n", headers=allow)
+        try:
+            return answer()
+        except Exception:
+            if path not in self._defects:  # probes ask every few seconds
+                self._defects.add(path)
+                log.exception("Cannot answer %s, which is a defect", path)
+            return _text(500, "A defect; the log has it\n")
+
+    def _livez(self) -> Response:
+        return _text(200, "the event loop turns\n")
+
+    def _readyz(self) -> Response:
+        observed = self.observe()
+        return _text(200 if observed.ready else 503, describe_readiness(observed))
+
+    def _metrics(self) -> Response:
+        text = render_metrics(self.observe(), ProcessUsage.read())
+        return Response(200, text.encode(), exposition.CONTENT_TYPE)
+
+    def _page(self) -> Response:
+        # Few ever look at the page: the others need not pay for it.
+        from numa_trio.agent.page import CONTENT_SECURITY_POLICY, render_page
+
+        return Response(
+            200,
+            render_page(self.observe()).encode(),
+            "text/html; charset=utf-8",
+            (
+                ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+                ("Referrer-Policy", "no-referrer"),
+            ),
+        )
+
+
+def path_of(target: str) -> str | None:
+    """The path of a request's target without its query; None if the target has no path.
+
+    RFC 9112 lets a target be a whole http URL too, as proxies are sent.
+    """
+    if target[:7].lower() == "http://":
+        _authority, slash, path = target[7:].partition("/")
+        target = slash + path or "/"
+    if not target.startswith("/"):
+        return None
+    return target.partition("?")[0]
+
+
+def _text(status: int, text: str) -> Response:
+    return Response(status, text.encode())
