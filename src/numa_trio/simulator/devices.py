@@ -76,7 +76,16 @@ class DeviceManager:
 
     def allocatable(self, resource: str) -> int:
         """How many devices are healthy, given to containers or not."""
-        return len(self._healthy.get(resource, ()))
+        return len(self.healthy(resource))
+
+    def healthy(self, resource: str) -> frozenset[str]:
+        """The ids of the healthy devices."""
+        return self._healthy.get(resource, frozenset())
+
+    def place(self, resource: str, device_id: str) -> tuple[int, ...]:
+        """The NUMA nodes of a device; none if it has none or is not listed any more."""
+        device = self._listed.get(resource, {}).get(device_id)
+        return device.numa_nodes if device else ()
 
     def expect(self, resource: str) -> None:
         """Know a resource by name before its plugin has registered."""
@@ -175,7 +184,7 @@ class DeviceManager:
             if holder.resource == resource
             for device_id in allocation.device_ids
         }
-        healthy = self._healthy.get(resource, frozenset())
+        healthy = self.healthy(resource)
         listed = self._listed.get(resource, {}).values()
         return [device for device in listed if device.id in healthy and device.id not in used]
 

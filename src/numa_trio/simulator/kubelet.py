@@ -1,0 +1,238 @@
+"""A kubelet stand-in: the device plugin side of kubelet 1.36, on real Unix sockets.
+
+It does what was observed of a real one, in the same order, and lives and dies at command:
+
+    async with open_bridge(), open_kubelet(directory, machine) as kubelet:
+        await kubelet.start()
+        await kubelet.wait_allocatable("numa-align/numa-0", 100)
+        verdict = await kubelet.admit(pod)
+        await kubelet.stop()
+"""
+
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+from attrs import define, field
+
+from numa_trio.kubelet.rpc import serve_registration
+from numa_trio.simulator.admission import PluginFailed, Verdict, admit
+from numa_trio.simulator.checkpoint import BadCheckpoint, restore_checkpoint
+from numa_trio.simulator.devices import DeviceManager
+from numa_trio.simulator.events import Event, EventKind, EventLog
+from numa_trio.simulator.node import KubeletConfig, Node, Placement, SimulatedMachine
+from numa_trio.simulator.plugin_connections import PluginConnections
+from numa_trio.simulator.pod import Pod
+
+KUBELET_SOCKET = "kubelet.sock"
+
+WIPE_TO_LISTEN = 0.02  # seconds from deleting the sockets to the new kubelet.sock
+SERVE_AGAIN = 1.0  # seconds from the end of the server to its new socket, where serving failed
+
+_DEFAULTS = KubeletConfig()
+
+
+class KubeletIsDown(Exception):
+    """Only a running kubelet can do that."""
+
+
+@define(eq=False)
+class _Life:
+    """One run of kubelet: its connections to plugins, and its Registration server."""
+
+    connections: PluginConnections
+    scope: trio.CancelScope
+    server: trio.CancelScope
+    over: trio.Event
+    server_over: trio.Event
+
+
+@define(eq=False)
+class KubeletStandIn:
+    """Kubelet on one directory. `node` and its pods outlive it; `log` has all that happened."""
+
+    directory: Path
+    node: Node
+    log: EventLog
+    disconnect_trap: bool
+    _nursery: trio.Nursery
+    _life: _Life | None = None
+    _admission: trio.Lock = field(factory=trio.Lock)
+
+    @property
+    def socket_path(self) -> Path:
+        """Where plugins register."""
+        return self.directory / KUBELET_SOCKET
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started, and not stopped since."""
+        return self._life is not None
+
+    async def start(self, *, wipe: bool = True) -> None:
+        """Start it: delete every socket in the directory, then listen on a new kubelet.sock.
+
+        Without `wipe` the plugins' sockets stay.
+        """
+        if self.running:
+            raise RuntimeError("this kubelet runs already")
+        self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self.node.devices = self._remembered_devices()
+        for path in self._sockets():
+            if wipe or path == self.socket_path:
+                path.unlink(missing_ok=True)
+                self.log.record(EventKind.WIPED, path.name)
+        await trio.sleep(WIPE_TO_LISTEN)
+        self._life = await self._nursery.start(self._live)
+
+    async def stop(self) -> None:
+        """End it as SIGTERM and SIGKILL do: streams end at once, kubelet.sock stays behind."""
+        life = self._running_life()
+        self._life = None
+        life.scope.cancel()
+        await life.over.wait()
+        self.log.record(EventKind.STOPPED)
+
+    async def recreate_socket(self, pause: float = SERVE_AGAIN) -> None:
+        """Lose the server and serve again on a new kubelet.sock; plugins stay connected."""
+        life = self._running_life()
+        life.server.cancel()
+        await life.server_over.wait()
+        await trio.sleep(pause)
+        self.socket_path.unlink(missing_ok=True)
+        await life.connections.nursery.start(self._serve, life)
+
+    async def admit(self, pod: Pod) -> Verdict:
+        """Place a pod and start its containers, or reject it; one pod at a time.
+
+        Raises `KubeletIsDown`.
+        """
+        async with self._admission:
+            life = self._running_life()
+            verdict = await admit(self.node, pod, life.connections)
+            if self._life is not life:
+                self.node.release(pod)
+                raise KubeletIsDown(f"kubelet stopped while it admitted {pod.name}")
+            if verdict.admitted:
+                self.log.record(EventKind.ADMITTED, pod.name)
+                await self._start_containers(verdict, life.connections)
+            else:
+                self.log.record(EventKind.REJECTED, pod.name, verdict.message or "")
+            return verdict
+
+    def remove(self, pod: Pod) -> None:
+        """Delete a pod, whose devices, CPUs and memory are free then."""
+        self.node.release(pod)
+
+    def placements(self, pod: Pod) -> tuple[Placement, ...]:
+        """Where the containers of an admitted pod are now: the shared pool may have changed."""
+        return tuple(self.node.placement(pod, container) for container in pod.containers)
+
+    def allocatable(self, resource: str) -> int:
+        """What the node shows as allocatable; while kubelet is down, what it showed last."""
+        return self.node.devices.allocatable(resource)
+
+    def capacity(self, resource: str) -> int:
+        """What the node shows as capacity; while kubelet is down, what it showed last."""
+        return self.node.devices.capacity(resource)
+
+    async def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Return as soon as this holds; it is looked at now and after every event."""
+        await self.log.wait_until(holds)
+
+    async def wait_allocatable(self, resource: str, count: int) -> None:
+        """Return as soon as so many devices are allocatable."""
+        await self.wait_until(lambda: self.allocatable(resource) == count)
+
+    async def _live(self, *, task_status: trio.TaskStatus[_Life]) -> None:
+        over = trio.Event()
+        try:
+            async with trio.open_nursery() as nursery:
+                connections = PluginConnections(
+                    self.directory, self.node.devices, self.log, nursery, self.disconnect_trap
+                )
+                life = _Life(
+                    connections, nursery.cancel_scope, trio.CancelScope(), over, trio.Event()
+                )
+                await nursery.start(self._serve, life)
+                task_status.started(life)
+                await trio.sleep_forever()
+        finally:
+            over.set()
+
+    async def _serve(self, life: _Life, *, task_status: trio.TaskStatus[None]) -> None:
+        listener = _listen(self.socket_path)
+        life.server_over = trio.Event()
+        try:
+            with trio.CancelScope() as life.server:
+                self.log.record(EventKind.LISTENING, KUBELET_SOCKET)
+                await serve_registration(
+                    life.connections.register, listener, task_status=task_status
+                )
+        finally:
+            life.server_over.set()
+
+    async def _start_containers(self, verdict: Verdict, connections: PluginConnections) -> None:
+        for placement in verdict.placements:
+            for resource, device_ids in placement.devices.items():
+                try:
+                    await connections.pre_start(resource, device_ids)
+                except PluginFailed as problem:
+                    name = f"{verdict.pod.name}/{placement.container.name}"
+                    self.log.record(EventKind.NOT_STARTED, name, str(problem))
+
+    def _remembered_devices(self) -> DeviceManager:
+        """What the checkpoint knows of the pods that are still there."""
+        devices = DeviceManager(self.node.numa_nodes)
+        try:
+            restore_checkpoint(self.directory, devices)
+        except BadCheckpoint as problem:
+            self.log.record(EventKind.BAD_CHECKPOINT, detail=str(problem))
+            devices = DeviceManager(self.node.numa_nodes)
+        for holder in [h for h in devices.allocations if h.pod_uid not in self.node.pods]:
+            del devices.allocations[holder]
+        return devices
+
+    def _sockets(self) -> list[Path]:
+        """The sockets in the directory, kubelet's own last."""
+        sockets = [path for path in self.directory.iterdir() if stat.S_ISSOCK(path.lstat().st_mode)]
+        return sorted(sockets, key=lambda path: (path == self.socket_path, path.name))
+
+    def _running_life(self) -> _Life:
+        if self._life is None:
+            raise KubeletIsDown("kubelet has not been started, or was stopped")
+        return self._life
+
+
+@asynccontextmanager
+async def open_kubelet(
+    directory: Path,
+    machine: SimulatedMachine,
+    config: KubeletConfig = _DEFAULTS,
+    *,
+    disconnect_trap: bool = True,
+    on_event: Callable[[Event], None] | None = None,
+) -> AsyncIterator[KubeletStandIn]:
+    """A kubelet that is not started yet, and stopped at the end; needs the bridge to be open.
+
+    Raises `KubeletWillNotStart` if a real one would not run on this machine.
+    """
+    node = Node.create(machine, config)
+    async with trio.open_nursery() as nursery:
+        yield KubeletStandIn(directory, node, EventLog(on_event), disconnect_trap, nursery)
+        nursery.cancel_scope.cancel()
+
+
+def _listen(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        listener.bind(os.fspath(path))
+        listener.listen()
+    except BaseException:
+        listener.close()
+        raise
+    return listener
