@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from deploy.admission import ValidatingPolicy
-from deploy.manifests import OVERLAYS, PARAMETERS, REPOSITORY
+from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS, PARAMETERS, REPOSITORY
+from deploy.schemas import OLDEST
 from numa_trio.simulator.quantity import parse_quantity
 
 POLICIES = (REPOSITORY / "docs/policies.md").read_text()
@@ -42,6 +43,13 @@ def test_annotation_is_the_policys() -> None:
     (annotation,) = yaml.safe_load(block)["metadata"]["annotations"]
     file = "deploy/kustomize/components/init-container-policy/policy.yaml"
     assert f"[?'{annotation}']" in (REPOSITORY / file).read_text()
+
+
+def test_components_are_documented() -> None:
+    """The table of components has each of them, with its first release."""
+    readme = (KUSTOMIZE / "README.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| .* \| (\S+) \|$", readme, flags=re.MULTILINE))
+    assert rows == {name: "any" if v == OLDEST else v for name, v in COMPONENTS.items()}
 
 
 @pytest.mark.parametrize("distribution", OVERLAYS)

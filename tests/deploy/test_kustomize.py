@@ -133,6 +133,17 @@ def test_changed_capacity_rolls_the_daemonset(tmp_path: Path) -> None:
     assert the_container(one(before, "DaemonSet")) != the_container(one(after, "DaemonSet"))
 
 
+def test_readme_example_renders(tmp_path: Path) -> None:
+    """The kustomization that the README shows works, beside a checkout named as it is there."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", (KUSTOMIZE / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "numa-trio").symlink_to(KUSTOMIZE.parents[1])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/kustomization.yaml").write_text(block)
+    manifests = render(tmp_path / "mine")
+    assert_sound(manifests, NEWEST)
+    assert one(manifests, "ConfigMap")["data"] == {"NUMA_CAPACITY": "40", "NUMA_LOG_LEVEL": "debug"}
+
+
 def test_image_is_the_users(tmp_path: Path) -> None:
     """The images transformer sets registry and tag by the one name that the image has here."""
     image = {
