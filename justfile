@@ -116,6 +116,15 @@ base-image name="localhost/debian-python:bookworm":
 image-test:
     pytest -m slow tests/image
 
+# Render every overlay and component with kubectl's kustomize and check what comes out; no cluster.
+manifest-test:
+    pytest -m kubectl
+
+# Boot a Debian kernel with several NUMA nodes in QEMU and run the built wheel in it.
+vm-test:
+    tests/infra/install-prerequisites.sh
+    pytest -m slow tests/infra
+
 # Every slow test: image, virtual machines, long fuzzing. Minutes, and root.
 slow-test:
     pytest -m slow
