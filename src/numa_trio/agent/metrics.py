@@ -232,7 +232,7 @@ INSTRUMENTS = (
         "streaming_delay_seconds",
         (),
         "Time from the appearance of a kubelet.sock, or from the agent's start if that came later,"
-        " to kubelet's stream; one observation for each resource.",
+        " to kubelet's first stream on it; one observation for each resource.",
         _streaming_delays,
     ),
     _of_agent(

@@ -8,9 +8,9 @@ from numa_trio.agent.observation import Observation
 from numa_trio.agent.status import Phase
 
 MISSING = {
-    Phase.WAITING: "its socket is not served",
-    Phase.SERVING: "kubelet has not accepted its registration",
-    Phase.REGISTERED: "kubelet has not opened its ListAndWatch stream",
+    Phase.WAITING: "no socket of ours is served",
+    Phase.SERVING: "kubelet has not accepted the registration",
+    Phase.REGISTERED: "kubelet has not opened the ListAndWatch stream",
 }
 
 

@@ -8,17 +8,23 @@ from numa_trio.topology.machine import NumaNode
 
 _LEVELS = 6  # shades that style.css has, from near to far
 
+# Of more other nodes than these, only the nearest and the farthest are named.
+_MOST_NAMED = 12
 
-def describe_distances(node: NumaNode) -> str:
-    """The nodes by their distance from this one, the nearest first: `21 to node 1`."""
+
+def describe_distances(node: NumaNode) -> list[str]:
+    """The other nodes by their distance from this one, the nearest first: `21 to node 1`."""
     by_distance: dict[int, set[int]] = {}
     for other, distance in node.distances.items():
         if other != node.id:
             by_distance.setdefault(distance, set()).add(other)
-    return ", ".join(
+    phrases = [
         f"{distance} to {'node' if len(others) == 1 else 'nodes'} {format_list(others)}"
         for distance, others in sorted(by_distance.items())
-    )
+    ]
+    if len(node.distances) > _MOST_NAMED and len(phrases) > 1:
+        return [phrases[0], f"up to {max(by_distance)} to the others"]
+    return phrases
 
 
 def distance_table(nodes: Sequence[NumaNode]) -> Markup:

@@ -9,24 +9,25 @@ MAX_NUMBERED = 32
 
 _COLUMNS = 32
 _PITCH = 9  # of the little squares
+_GAP = 2
 
 
 def draw_cpus(cpus: AbstractSet[int], cpulist: str) -> Markup:
-    """One box a CPU."""
+    """One box a CPU; nothing for no CPUs."""
+    if not cpus:
+        return Markup()
     if len(cpus) <= MAX_NUMBERED:
         boxes = (element("li", str(cpu)) for cpu in sorted(cpus))
         return element("ol", *boxes, class_="cpus", aria_label=f"CPUs {cpulist}")
     full_rows, rest = divmod(len(cpus), _COLUMNS)
     height = (full_rows + bool(rest)) * _PITCH
-    squares = element("rect", width=_COLUMNS * _PITCH, height=full_rows * _PITCH, class_="squares")
-    last_row = element(
-        "rect", y=full_rows * _PITCH, width=rest * _PITCH, height=_PITCH, class_="squares"
-    )
+    top = full_rows * _PITCH
+    width = _COLUMNS * _PITCH - _GAP
     return element(
         "svg",
-        squares,
-        last_row,
-        viewBox=f"0 0 {_COLUMNS * _PITCH} {height}",
+        element("rect", width=width, height=top, class_="squares"),
+        element("rect", y=top, width=max(rest * _PITCH - _GAP, 0), height=_PITCH, class_="squares"),
+        viewBox=f"0 0 {width} {height}",
         class_="cpus",
         role="img",
         aria_label=f"{len(cpus)} CPUs: {cpulist}",
@@ -35,7 +36,7 @@ def draw_cpus(cpus: AbstractSet[int], cpulist: str) -> Markup:
 
 def square_pattern() -> Markup:
     """What the little squares are painted with; once in the page."""
-    square = element("rect", width=_PITCH - 2, height=_PITCH - 2, rx=1)
+    square = element("rect", width=_PITCH - _GAP, height=_PITCH - _GAP, rx=1)
     pattern = element(
         "pattern",
         square,
@@ -44,7 +45,7 @@ def square_pattern() -> Markup:
         height=_PITCH,
         patternUnits="userSpaceOnUse",
     )
-    return element("svg", element("defs", pattern), width=0, height=0, aria_hidden="true")
+    return element("svg", element("defs", pattern), class_="paint", aria_hidden="true")
 
 
 def draw_share(share: float, label: str) -> Markup:

@@ -78,15 +78,7 @@ def page_sections(observed: Observation, host: str) -> Iterator[Markup]:
         yield _map(places)
     yield square_pattern()
     yield element("section", *(_card(place, observed.now) for place in places), id="nodes")
-    if any(len(node.distances) > 1 for node in nodes):
-        yield element(
-            "section",
-            element("h2", "Distances"),
-            element("p", "From the node of the row to the node of the column; 10 is local."),
-            element("div", distance_table(nodes), class_="scroll"),
-            id="distances",
-        )
-    yield _history(observed)
+    yield element("div", *_distances(nodes), _history(observed), id="below")
     yield _footer(observed, host)
 
 
@@ -140,7 +132,7 @@ def _card(place: Place, now: Moment) -> Markup:
             element("span", place.state, class_=f"state {place.tone}"),
         ),
         _resource_line(place, now),
-        *(_drawing(place.node) if place.node else ()),
+        draw_cpus(place.node.cpus, format_list(place.node.cpus)) if place.node else "",
         element("dl", *_facts(place)),
         id=f"node-{place.number}",
         class_="card",
@@ -161,14 +153,6 @@ def _resource_line(place: Place, now: Moment) -> Markup:
     return element("p", element("code", status.name), " ", since, class_="resource")
 
 
-def _drawing(node: NumaNode) -> Iterator[Markup]:
-    if node.cpus:
-        yield draw_cpus(node.cpus, format_list(node.cpus))
-    if node.memory_bytes and node.memory_free_bytes is not None:
-        used = 1 - node.memory_free_bytes / node.memory_bytes
-        yield draw_share(used, f"{used:.0%} of the memory is in use")
-
-
 def _facts(place: Place) -> Iterator[Markup]:
     if place.node:
         yield from _node_facts(place.node)
@@ -181,28 +165,41 @@ def _facts(place: Place) -> Iterator[Markup]:
 
 def _node_facts(node: NumaNode) -> Iterator[Markup]:
     yield _fact("CPUs", f"{len(node.cpus)}: {format_list(node.cpus)}" if node.cpus else "none")
-    yield _fact("Memory", _describe_memory(node))
+    yield _fact("Memory", *_memory(node))
     for pages in node.huge_pages:
         if pages.total:
             size = format_bytes(pages.size_bytes)
             yield _fact("Huge pages", f"{size}: {pages.free} of {pages.total} free")
     if distances := describe_distances(node):
-        yield _fact("Distance", distances)
+        yield _fact("Distance", *(element("div", distance) for distance in distances))
 
 
-def _describe_memory(node: NumaNode) -> str:
+def _memory(node: NumaNode) -> Iterator[str]:
     if node.memory_bytes is None:
-        return "unknown"
-    if not node.memory_bytes:
-        return "none"
-    total = format_bytes(node.memory_bytes)
-    if node.memory_free_bytes is None:
-        return total
-    return f"{total}, {format_bytes(node.memory_free_bytes)} free"
+        yield "unknown"
+    elif not node.memory_bytes:
+        yield "none"
+    elif node.memory_free_bytes is None:
+        yield format_bytes(node.memory_bytes)
+    else:
+        yield f"{format_bytes(node.memory_bytes)}, {format_bytes(node.memory_free_bytes)} free"
+        used = 1 - node.memory_free_bytes / node.memory_bytes
+        yield draw_share(used, f"{used:.0%} of the memory is in use")
 
 
-def _fact(name: str, text: str) -> Markup:
-    return element("div", element("dt", name), element("dd", text))
+def _fact(name: str, *content: str) -> Markup:
+    return element("div", element("dt", name), element("dd", *content))
+
+
+def _distances(nodes: Sequence[NumaNode]) -> Iterator[Markup]:
+    if any(len(node.distances) > 1 for node in nodes):
+        yield element(
+            "section",
+            element("h2", "Distances"),
+            element("p", "From the node of the row to the node of the column; 10 is local."),
+            element("div", distance_table(nodes), class_="scroll"),
+            id="distances",
+        )
 
 
 def _history(observed: Observation) -> Markup:
