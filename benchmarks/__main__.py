@@ -9,10 +9,11 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from attrs import evolve
 from rich.console import Console
 from rich.progress import Progress
 
@@ -26,6 +27,8 @@ from benchmarks.scenarios import BRIEF, FULL, TARGETS, Scenario, scenarios
 from benchmarks.subject import Subject
 from benchmarks.testbed import Testbed
 
+RESULTS = "results.json"
+
 
 def main() -> int:
     """Run it as the command line says."""
@@ -35,12 +38,19 @@ def main() -> int:
     if arguments.show:
         _present(Run.read(arguments.show), None, console)
         return 0
-    output: Path = arguments.output
+    output: Path = arguments.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
     agent = tuple(shlex.split(arguments.agent)) if arguments.agent else None
     programs = build(output, arguments.python, agent)
-    run = _measure(programs, arguments, output)
-    run.write(output / "results.json")
+    chosen = [
+        scenario
+        for scenario in scenarios(BRIEF if arguments.brief else FULL)
+        if not arguments.only or scenario.name.startswith(tuple(arguments.only))
+    ]
+    run = _measure(chosen, programs, output)
+    if arguments.image:
+        run = evolve(run, observations=run.observations + _sizes(programs, arguments.image))
+        run.write(output / RESULTS)
     _present(run, output, console)
     return 0
 
@@ -75,50 +85,51 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measure(programs: Programs, arguments: argparse.Namespace, output: Path) -> Run:
-    chosen = [
-        scenario
-        for scenario in scenarios(BRIEF if arguments.brief else FULL)
-        if not arguments.only or scenario.name.startswith(tuple(arguments.only))
-    ]
-    circumstances = _circumstances(programs)
-    load_before = _load_average()
-    observations, remarks = _observe(chosen, programs, Testbed(programs.kubelet, output))
-    circumstances["load average"] = f"{load_before} before, {_load_average()} after"
-    if arguments.image:
-        sizes = {
-            OURS: compressed_image_bytes(arguments.image),
-            PEER: compressed_file_bytes(Path(programs.peer.command[0])),
-        }
-        observations += [
-            Observation("image", "compressed", "MiB", name, 0, (size / 1024**2,))
-            for name, size in sizes.items()
-        ]
-    return Run(circumstances, tuple(observations), tuple(remarks))
-
-
-def _observe(
-    chosen: list[Scenario], programs: Programs, testbed: Testbed
-) -> tuple[list[Observation], list[str]]:
-    """Each scenario in turn, its rounds alternating between the plugins."""
-    observations = []
-    remarks = []
+def _measure(chosen: list[Scenario], programs: Programs, output: Path) -> Run:
+    """Each scenario in turn; what has been observed is written after each."""
+    run = Run(_circumstances(programs), (), ())
+    testbed = Testbed(programs.kubelet, output)
     steps = sum(2 * scenario.rounds for scenario in chosen)
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("measuring", total=steps)
+
+        def show(doing: str) -> None:
+            progress.update(task, description=doing)
+            progress.advance(task)
+
         for scenario in chosen:
             try:
-                for number, subject in _alternating(scenario.rounds, programs):
-                    doing = f"{scenario.name} {number + 1}/{scenario.rounds} {subject.name}"
-                    progress.update(task, description=doing)
-                    observations += [
-                        Observation(v.measure, v.case, v.unit, subject.name, number, v.values)
-                        for v in scenario.observe(testbed, subject)
-                    ]
-                    progress.advance(task)
+                observed = tuple(_observe(scenario, programs, testbed, show))
+                run = evolve(run, observations=run.observations + observed)
             except NoQuota as reason:
-                remarks.append(f"{scenario.name} was not measured: {reason}")
-    return observations, remarks
+                remark = f"{scenario.name} was not measured: {reason}"
+                run = evolve(run, remarks=(*run.remarks, remark))
+            run.circumstances["load average, end"] = _load_average()
+            run.write(output / RESULTS)
+    return run
+
+
+def _observe(
+    scenario: Scenario, programs: Programs, testbed: Testbed, show: Callable[[str], None]
+) -> Iterator[Observation]:
+    """All rounds of a scenario, alternating between the plugins."""
+    for number, subject in _alternating(scenario.rounds, programs):
+        show(f"{scenario.name} {number + 1}/{scenario.rounds} {subject.name}")
+        for value in scenario.observe(testbed, subject):
+            yield Observation(
+                value.measure, value.case, value.unit, subject.name, number, value.values
+            )
+
+
+def _sizes(programs: Programs, image: str) -> tuple[Observation, ...]:
+    sizes = {
+        OURS: compressed_image_bytes(image),
+        PEER: compressed_file_bytes(Path(programs.peer.command[0])),
+    }
+    return tuple(
+        Observation("image", "compressed", "MiB", name, 0, (size / 1024**2,))
+        for name, size in sizes.items()
+    )
 
 
 def _alternating(rounds: int, programs: Programs) -> Iterator[tuple[int, Subject]]:
@@ -143,6 +154,7 @@ def _circumstances(programs: Programs) -> dict[str, str]:
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": f"{os.cpu_count()} CPUs, {model}, Linux {platform.release()}",
         "versions": ", ".join(f"{k} {v}" for k, v in versions(programs.ours).items()),
+        "load average, start": _load_average(),
     }
 
 
@@ -156,7 +168,7 @@ def _present(run: Run, output: Path | None, console: Console) -> None:
     if output is not None:
         (output / "table.md").write_text(markdown(summaries))
         (output / "plot.svg").write_text(svg(summaries))
-        console.print(f"written: {output}/results.json, table.md, plot.svg")
+        console.print(f"written: {output}/{RESULTS}, table.md, plot.svg")
 
 
 if __name__ == "__main__":
