@@ -229,6 +229,8 @@ async def _receive_request(
     while True:
         event = connection.next_event()
         if isinstance(event, h11.Request):
+            if not event.http_version.startswith(b"1."):
+                raise h11.RemoteProtocolError("expected HTTP/1.1", error_status_hint=505)
             return event
         if isinstance(event, h11.ConnectionClosed):
             return None

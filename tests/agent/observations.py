@@ -1,0 +1,64 @@
+"""Observations of agents that do not run, for tests of what shows them."""
+
+from pathlib import Path
+
+from attrs import evolve
+
+from agent.kubelet_fakes import FakeServer
+from numa_trio.agent.advertised import AdvertisedResource
+from numa_trio.agent.counts import AgentCounts
+from numa_trio.agent.moment import Moment
+from numa_trio.agent.observation import Observation
+from numa_trio.agent.status import Phase, ResourceStatus
+from numa_trio.plugin.advertising import advertise
+from numa_trio.plugin.resource import NumaResource
+from numa_trio.settings import CpulessNodes
+from numa_trio.topology.machine import Machine, NumaNode
+
+GIB = 1024**3
+
+# 2026-01-02T03:04:05Z, a minute and a half after the resources' last transitions.
+START = Moment(trio=1000.0, unix=1767322955.0)
+NOW = Moment(trio=1090.0, unix=1767323045.0)
+
+
+def in_phase(phase: Phase, node: int = 0, obstacle: str | None = None) -> AdvertisedResource:
+    """A resource of 100 slots, in that phase since `START`."""
+    resource = NumaResource(node, 100)
+    status = ResourceStatus(
+        resource.name,
+        serving=phase is not Phase.WAITING,
+        registered=phase in (Phase.REGISTERED, Phase.STREAMING),
+        streams=int(phase is Phase.STREAMING),
+        obstacle=obstacle,
+        since=START,
+    )
+    return AdvertisedResource(resource, status, FakeServer(status))
+
+
+def node_of(number: int, nodes: int = 2, cpus: int = 4) -> NumaNode:
+    """One of a machine's nodes, with `cpus` CPUs and 8 GiB, half of which is free."""
+    return NumaNode(
+        number,
+        frozenset(range(number * cpus, (number + 1) * cpus)),
+        memory_bytes=8 * GIB,
+        memory_free_bytes=4 * GIB,
+        distances={other: 10 if other == number else 21 for other in range(nodes)},
+    )
+
+
+def observe(*resources: AdvertisedResource, **changes: object) -> Observation:
+    """An observation at `NOW` of these resources on a machine with just their nodes."""
+    nodes = tuple(node_of(one.resource.node, len(resources)) for one in resources)
+    observed = Observation(
+        now=NOW,
+        resources=resources,
+        advertisements=advertise(Machine(nodes), CpulessNodes.SKIP),
+        topology_problem=None,
+        topology_read_errors=0,
+        kubelet_socket=Path("/dp/kubelet.sock"),
+        kubelet_problem=None,
+        polling=False,
+        counts=AgentCounts(),
+    )
+    return evolve(observed, **changes)

@@ -1,0 +1,74 @@
+"""What /readyz says."""
+
+import pytest
+
+from agent.observations import NOW, START, in_phase, observe
+from numa_trio.agent.moment import Moment
+from numa_trio.agent.readiness import describe_readiness, since
+from numa_trio.agent.status import Phase
+
+
+async def test_ready_when_every_resource_streams() -> None:
+    """Ready means that kubelet holds the stream of each resource."""
+    observed = observe(in_phase(Phase.STREAMING, 0), in_phase(Phase.STREAMING, 1))
+    assert observed.ready
+    assert describe_readiness(observed) == (
+        "ready: kubelet holds the stream of 2 of 2 resources\n"
+        "numa-align/numa-0: streaming since 2026-01-02T03:02:35Z (90 s)\n"
+        "numa-align/numa-1: streaming since 2026-01-02T03:02:35Z (90 s)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("phase", "missing"),
+    [
+        (Phase.WAITING, "no socket of ours is served"),
+        (Phase.SERVING, "kubelet has not accepted the registration"),
+        (Phase.REGISTERED, "kubelet has not opened the ListAndWatch stream"),
+    ],
+)
+async def test_says_of_each_resource_what_is_missing_and_since_when(
+    phase: Phase, missing: str
+) -> None:
+    """One resource that lacks anything makes the whole agent not ready."""
+    observed = observe(in_phase(Phase.STREAMING, 0), in_phase(phase, 1, "it was refused"))
+    assert not observed.ready
+    assert describe_readiness(observed) == (
+        "not ready: kubelet lacks the stream of 1 of 2 resources\n"
+        "numa-align/numa-0: streaming since 2026-01-02T03:02:35Z (90 s)\n"
+        f"numa-align/numa-1: {phase}, not streaming since 2026-01-02T03:02:35Z (90 s):"
+        f" {missing}; last trouble: it was refused\n"
+    )
+
+
+async def test_says_why_kubelet_and_sysfs_are_missed() -> None:
+    """What keeps all resources back has a line of its own."""
+    observed = observe(
+        in_phase(Phase.WAITING),
+        kubelet_problem="/dp/kubelet.sock does not exist yet",
+        topology_problem="/sys is gone",
+    )
+    _verdict, kubelet, nodes, _resource = describe_readiness(observed).splitlines()
+    assert kubelet == "kubelet: /dp/kubelet.sock does not exist yet"
+    assert nodes == "NUMA nodes: /sys is gone"
+
+
+def test_not_ready_before_the_nodes_are_known() -> None:
+    """An agent that could not read sysfs yet advertises nothing and is not ready."""
+    observed = observe(advertisements=None)
+    assert not observed.ready
+    assert describe_readiness(observed) == "not ready: the NUMA nodes have not been read yet\n"
+
+
+def test_not_ready_without_any_resource() -> None:
+    """A machine none of whose nodes can be advertised has nothing for kubelet."""
+    observed = observe()
+    assert not observed.ready
+    assert describe_readiness(observed) == "not ready: no NUMA node can be advertised\n"
+
+
+def test_a_clock_that_jumps_back_makes_no_negative_duration() -> None:
+    """Durations come from the clock that never jumps, dates from the wall clock."""
+    jumped = Moment(trio=START.trio + 2.54, unix=START.unix - 3600)
+    assert since(START, jumped) == "since 2026-01-02T03:02:35Z (2.5 s)"
+    assert NOW.seconds_since(Moment(trio=NOW.trio + 1, unix=0)) == 0
