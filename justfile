@@ -1,5 +1,7 @@
 # `just` lists the recipes; `just NAME` runs one; `just tag=1.2.3 build push` sets a variable.
 
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
 # The version, from the one place where it is written.
 version := `sed -n 's/^__version__ = "\(.*\)"/\1/p' src/numa_trio/__init__.py`
 
@@ -94,10 +96,11 @@ build *options:
 push *options:
     engine=${ENGINE:-$(scripts/container-engine)} && "$engine" push "$@" {{ quote(image) }}
 
-# Build for several architectures as one manifest list; needs buildah and binfmt for the foreign ones.
-build-multiarch platforms="linux/amd64,linux/arm64":
-    BASE_IMAGE={{ quote(base_image) }} ENGINE=buildah scripts/build-image {{ quote(image) }} \
-        --platform {{ quote(platforms) }}
+# Build for several architectures as a manifest list; needs buildah, and binfmt for foreign ones.
+[positional-arguments]
+build-multiarch platforms="linux/amd64,linux/arm64" *options:
+    BASE_IMAGE={{ quote(base_image) }} ENGINE=buildah PLATFORMS="$1" \
+        scripts/build-image {{ quote(image) }} "${@:2}"
 
 # Push the manifest list with all its images; options go to buildah.
 [positional-arguments]
