@@ -70,9 +70,14 @@ types:
 proto:
     python scripts/generate_proto.py
 
-# Fail if src/numa_trio/kubelet/api is not what proto/ gives.
+# Write docs/metrics.md from the definitions of the metrics.
+metrics-doc:
+    python scripts/generate_metrics_doc.py
+
+# Fail if what is generated differs from what it is generated from.
 generated:
     python scripts/generate_proto.py --check
+    python scripts/generate_metrics_doc.py --check
 
 # Pin every dependency again; `just requirements --upgrade` takes the newest that pyproject.toml allows.
 [positional-arguments]
