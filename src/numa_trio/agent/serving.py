@@ -24,11 +24,13 @@ async def serve_resource(
     """Serve `advertised` on the socket at `path` until cancelled."""
     backoff = Backoff(first=0.05, longest=5.0)
     while True:
+        change = watch.next_change()
         try:
             plugin_socket = PluginSocket.bind(path)
         except (OSError, SocketInUse) as problem:
             advertised.status.serves(False, f"cannot serve on {path}: {problem}")
-            await trio.sleep(backoff.next_delay())
+            with trio.move_on_after(backoff.next_delay()):
+                await change.wait()
             continue
         backoff.reset()
         with plugin_socket:

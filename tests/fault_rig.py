@@ -1,0 +1,96 @@
+"""The agent and the kubelet stand-in in one process, so that faults can be had in virtual time.
+
+Sockets, inotify and gRPC are real; only the clock is not. Both sides run in one loop, so that the
+clock jumps only when neither has anything left to do.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+from attrs import define, field
+
+from numa_trio.agent.service import Agent
+from numa_trio.kubelet.rpc import open_bridge
+from numa_trio.settings import load_settings
+from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
+from numa_trio.simulator.sysfs_tree import write_sysfs
+from simulated import machine
+
+MACHINE = machine((0, 1), (2, 3))
+RESOURCES = ("numa-align/numa-0", "numa-align/numa-1")
+
+
+@define(eq=False)
+class RunningAgent:
+    """An agent in a task of its own."""
+
+    agent: Agent
+    running: trio.CancelScope
+    ended: trio.Event
+
+    async def stop(self) -> None:
+        """End it as SIGTERM does."""
+        self.running.cancel()
+        await self.ended.wait()
+
+
+@define(eq=False)
+class Rig:
+    """One node of a cluster: a machine with two NUMA nodes, kubelet, and agents."""
+
+    directory: Path
+    sysfs: Path
+    kubelet: KubeletStandIn
+    nursery: trio.Nursery
+    agents: list[RunningAgent] = field(factory=list)
+
+    async def start_agent(self, **settings: str) -> RunningAgent:
+        """Start an agent; it need not be registered when this returns."""
+        variables = {
+            "NUMA_SOCKET_DIR": str(self.directory),
+            "NUMA_SYSFS_ROOT": str(self.sysfs),
+            "NUMA_HTTP_ADDR": "",
+            "NUMA_CAPACITY": "4",
+            **settings,
+        }
+        started = RunningAgent(Agent(load_settings(variables)), trio.CancelScope(), trio.Event())
+        self.agents.append(started)
+        self.nursery.start_soon(self._run, started)
+        return started
+
+    async def _run(self, started: RunningAgent) -> None:
+        with started.running:
+            await started.agent.run()
+        started.ended.set()
+
+    def allocatable(self) -> dict[str, int]:
+        return {resource: self.kubelet.allocatable(resource) for resource in RESOURCES}
+
+    async def everything_allocatable(self, within: float) -> float:
+        """The seconds until kubelet has every slot of every node; fails after `within`."""
+        began = trio.current_time()
+        with trio.fail_after(within):
+            for resource in RESOURCES:
+                await self.kubelet.wait_allocatable(resource, 4)
+        return trio.current_time() - began
+
+    async def restart_kubelet(self, *, wipe: bool = True) -> None:
+        await self.kubelet.stop()
+        await self.kubelet.start(wipe=wipe)
+
+
+@asynccontextmanager
+async def open_rig(tmp_path: Path, *, disconnect_trap: bool = True) -> AsyncIterator[Rig]:
+    directory = tmp_path / "device-plugins"
+    directory.mkdir()
+    sysfs = tmp_path / "sys"
+    write_sysfs(sysfs, MACHINE)
+    async with (
+        open_bridge(),
+        open_kubelet(directory, MACHINE, disconnect_trap=disconnect_trap) as kubelet,
+        trio.open_nursery() as nursery,
+    ):
+        yield Rig(directory, sysfs, kubelet, nursery)
+        nursery.cancel_scope.cancel()

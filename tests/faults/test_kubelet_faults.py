@@ -1,0 +1,300 @@
+"""Kubelet and its directory misbehave: what kubelet sees of the resources, in virtual time.
+
+Every test is a row of the fault matrix in docs/reliability.md.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from fault_rig import RESOURCES, Rig, open_rig
+from numa_trio.kubelet import rpc
+from numa_trio.kubelet.plugin_socket import PluginSocket
+from numa_trio.plugin.messages import Registration
+from numa_trio.simulator import plugin_connections
+from numa_trio.simulator.plugin_connections import PluginConnections
+
+AT_ONCE = 0.2  # seconds: less than any backoff but the first few
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with open_rig(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def running(rig: Rig) -> Rig:
+    """With kubelet up and every resource allocatable, for an hour."""
+    await rig.kubelet.start()
+    await rig.start_agent()
+    await rig.everything_allocatable(within=AT_ONCE)
+    await trio.sleep(3600)
+    return rig
+
+
+async def test_kubelet_sock_recreated_with_wipe(autojump_clock: MockClock, running: Rig) -> None:
+    """Kubelet restarts and deletes every socket."""
+    await running.restart_kubelet()
+    await running.everything_allocatable(within=AT_ONCE)
+
+
+async def test_kubelet_sock_recreated_without_wipe(autojump_clock: MockClock, running: Rig) -> None:
+    """Kubelet serves again on a new socket; ours are still there."""
+    await running.kubelet.recreate_socket()
+    await running.everything_allocatable(within=AT_ONCE)
+    await trio.sleep(600)
+    assert running.allocatable() == dict.fromkeys(RESOURCES, 4)
+
+
+async def test_kubelet_restarted_without_wipe(autojump_clock: MockClock, running: Rig) -> None:
+    """Kubelet forgets its plugins, though their sockets stay."""
+    await running.restart_kubelet(wipe=False)
+    await running.everything_allocatable(within=AT_ONCE)
+
+
+async def test_kubelet_sock_replaced_by_rename(autojump_clock: MockClock, running: Rig) -> None:
+    """A new socket is renamed over the old one, so that none is ever missing."""
+    await running.kubelet.stop()
+    path = running.kubelet.socket_path
+    registered: list[Registration] = []
+    both = trio.Event()
+
+    async def register(registration: Registration) -> None:
+        registered.append(registration)
+        if len(registered) == 2:
+            both.set()
+
+    with PluginSocket.bind(path.with_name("new.sock")) as other:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(rpc.serve_registration, register, other.listener)
+            other.path.rename(path)
+            with trio.fail_after(AT_ONCE):
+                await both.wait()
+            nursery.cancel_scope.cancel()
+    assert {one.resource_name for one in registered} == set(RESOURCES)
+
+
+async def test_kubelet_sock_is_a_dead_file(autojump_clock: MockClock, rig: Rig) -> None:
+    """Kubelet was killed long ago: its socket refuses, until it is back."""
+    await rig.kubelet.start()
+    await rig.kubelet.stop()
+    await rig.start_agent()
+    await trio.sleep(3600)
+    await rig.kubelet.start()
+    await rig.everything_allocatable(within=AT_ONCE)
+
+
+@pytest.mark.parametrize("what", ["file", "directory", "dangling link"])
+async def test_kubelet_sock_replaced_by_something_that_is_no_socket(
+    autojump_clock: MockClock, running: Rig, what: str
+) -> None:
+    """It is waited out, and kubelet's next socket is found at once."""
+    await running.kubelet.stop()
+    path = running.kubelet.socket_path
+    path.unlink()
+    match what:
+        case "file":
+            path.touch()
+        case "directory":
+            path.mkdir()
+        case "dangling link":
+            path.symlink_to("nowhere")
+    await trio.sleep(3600)
+    path.rmdir() if what == "directory" else path.unlink()
+    await running.kubelet.start()
+    await running.everything_allocatable(within=AT_ONCE)
+
+
+async def test_directory_missing_and_created_later(autojump_clock: MockClock, rig: Rig) -> None:
+    """The agent is there before kubelet has ever run."""
+    rig.directory.rmdir()
+    await rig.start_agent()
+    await trio.sleep(3600)
+    await rig.kubelet.start()
+    await rig.everything_allocatable(within=AT_ONCE)
+
+
+async def test_directory_removed_and_created_again(autojump_clock: MockClock, running: Rig) -> None:
+    """Somebody cleans up below /var/lib/kubelet."""
+    await running.kubelet.stop()
+    for path in running.directory.iterdir():
+        path.unlink()
+    await trio.sleep(0.01)
+    running.directory.rmdir()
+    await trio.sleep(3600)
+    await running.kubelet.start()
+    await running.everything_allocatable(within=AT_ONCE)
+
+
+async def test_directory_replaced(autojump_clock: MockClock, running: Rig) -> None:
+    """Another directory takes the place of the one that is watched."""
+    await running.kubelet.stop()
+    running.directory.rename(running.directory.with_name("old"))
+    running.directory.mkdir()
+    await running.kubelet.start()
+    await running.everything_allocatable(within=AT_ONCE)
+
+
+async def test_permission_denied(
+    autojump_clock: MockClock, running: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory may not be used for an hour; the resources are back soon after."""
+
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as denied:
+        denied.setattr(socket.socket, "connect", refuse)
+        denied.setattr(PluginSocket, "bind", refuse)
+        await running.restart_kubelet()
+        await trio.sleep(3600)
+        assert running.allocatable() == dict.fromkeys(RESOURCES, 0)
+    await running.everything_allocatable(within=6)
+
+
+async def test_disk_full(
+    autojump_clock: MockClock, running: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No inode is left for our sockets while kubelet restarts; then there are some again."""
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(PluginSocket, "bind", refuse)
+        await running.restart_kubelet()
+        await trio.sleep(600)
+        assert running.allocatable() == dict.fromkeys(RESOURCES, 0)
+    await running.everything_allocatable(within=6)
+
+
+async def test_register_refused(
+    autojump_clock: MockClock, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubelet answers with an error for ten minutes."""
+    refused = 0
+    accept = PluginConnections.register
+
+    async def register(connections: PluginConnections, registration: Registration) -> None:
+        nonlocal refused
+        if trio.current_time() - began < 600:
+            refused += 1
+            raise rpc.RegistrationRefused("not now")
+        await accept(connections, registration)
+
+    monkeypatch.setattr(PluginConnections, "register", register)
+    began = trio.current_time()
+    await rig.kubelet.start()
+    await rig.start_agent()
+    await trio.sleep(599)
+    assert rig.allocatable() == dict.fromkeys(RESOURCES, 0)
+    assert refused > 2 * 600 / 5
+    await rig.everything_allocatable(within=7)
+
+
+async def test_register_hanging(autojump_clock: MockClock, rig: Rig) -> None:
+    """Kubelet takes the call and never answers; its restart ends the wait."""
+    await _with_another_kubelet(rig, trio.sleep_forever)
+
+
+async def test_register_slow(
+    autojump_clock: MockClock, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubelet needs nine seconds to call back: asked once, and patience."""
+    called_back = plugin_connections._call_back
+
+    async def slowly(client: rpc.PluginClient) -> object:
+        await trio.sleep(9)
+        return await called_back(client)
+
+    monkeypatch.setattr(plugin_connections, "_call_back", slowly)
+    await rig.kubelet.start()
+    await rig.start_agent()
+    assert await rig.everything_allocatable(within=10) >= 9
+    calls = [event for event in rig.kubelet.log.events if event.kind == "Register called"]
+    assert len(calls) == len(RESOURCES)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"HTTP/1.1 200 OK\r\n\r\n", bytes(4096)])
+async def test_register_answered_by_garbage(
+    autojump_clock: MockClock, rig: Rig, garbage: bytes
+) -> None:
+    """Something else than kubelet listens on kubelet.sock for ten minutes."""
+
+    async def answer(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some()
+            await stream.send_all(garbage)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(rig.kubelet.socket_path))
+        listener.listen()
+        async with trio.open_nursery() as nursery:
+            listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
+            nursery.start_soon(trio.serve_listeners, answer, listeners)
+            await rig.start_agent()
+            await trio.sleep(600)
+            nursery.cancel_scope.cancel()
+    await rig.kubelet.start()
+    await rig.everything_allocatable(within=AT_ONCE)
+
+
+async def test_kubelet_that_never_opens_list_and_watch(autojump_clock: MockClock, rig: Rig) -> None:
+    """Registrations are accepted and lead to nothing: registered again and again."""
+    calls = await _with_another_kubelet(rig, trio.lowlevel.checkpoint)
+    # Each of two resources: ten seconds without a stream, then a backoff of five at the most.
+    assert 2 * 600 / 15 - 2 <= calls <= 2 * 600 / 10 + 2
+
+
+async def _with_another_kubelet(rig: Rig, answering: object) -> int:
+    """Ten minutes with a kubelet that answers Register so; how often it was asked."""
+    calls = 0
+
+    async def register(_registration: Registration) -> None:
+        nonlocal calls
+        calls += 1
+        await answering()  # type: ignore[operator]  # an async function without arguments
+
+    with PluginSocket.bind(rig.kubelet.socket_path) as bound:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(rpc.serve_registration, register, bound.listener)
+            await rig.start_agent()
+            await trio.sleep(600)
+            nursery.cancel_scope.cancel()
+    await rig.kubelet.start()
+    await rig.everything_allocatable(within=AT_ONCE)
+    return calls
+
+
+async def test_restart_storm(autojump_clock: MockClock, running: Rig) -> None:
+    """Kubelet restarts a hundred times in ten seconds, and nothing is lost in the end."""
+    for _ in range(100):
+        await running.restart_kubelet()
+        await trio.sleep(0.08)
+    await running.everything_allocatable(within=AT_ONCE)
+    await trio.sleep(60)
+    assert running.allocatable() == dict.fromkeys(RESOURCES, 4)
+
+
+@pytest.mark.parametrize("year", ["1970", "2100"])
+async def test_clock_jump(
+    autojump_clock: MockClock, running: Rig, monkeypatch: pytest.MonkeyPatch, year: str
+) -> None:
+    """The wall clock, and with it the time of kubelet's next socket, is far off."""
+    seconds = {"1970": 1, "2100": 4102444800}[year]
+    monkeypatch.setattr("time.time", lambda: float(seconds))
+    await running.restart_kubelet()
+    os.utime(running.kubelet.socket_path, (seconds, seconds))
+    await trio.sleep(1)
+    await running.everything_allocatable(within=AT_ONCE)
+    await trio.sleep(3600)
+    assert running.allocatable() == dict.fromkeys(RESOURCES, 4)
+    await running.restart_kubelet()
+    await running.everything_allocatable(within=AT_ONCE)
