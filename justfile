@@ -53,7 +53,11 @@ check: lint types generated test
 lint:
     ruff check .
     ruff format --check .
-    flake8-async --enable=ASYNC src/numa_trio --exclude src/numa_trio/kubelet/api
+    # Not ASYNC9, which wants a checkpoint in every function, nor ASYNC114, which wants a list of our
+    # startable functions, nor ASYNC128, which does not see
+    # a task_status that is passed on.
+    git ls-files 'src/*.py' ':!src/numa_trio/kubelet/api' | \
+        xargs flake8-async --disable ASYNC9,ASYNC114,ASYNC128
     lint-imports --no-cache
     scripts/shell-scripts | xargs shellcheck
 
