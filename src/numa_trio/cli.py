@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from numa_trio import __version__
-from numa_trio.commands import run, topology
+from numa_trio.commands import run, simulate, topology
 
 # Each module is light until its main() is called.
-_COMMANDS = {"run": run, "topology": topology}
+_COMMANDS = {"run": run, "simulate": simulate, "topology": topology}
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@
     nodes:
       - id: 0
         cpus: 0-15,32-47         # a list as the kernel writes it; left out: a node without CPUs
-        memory: 128Gi            # left out: unknown
+        memory: 128Gi            # left out: no memory
         distances: [10, 21]      # to each node of the list; left out: 10 to itself, 20 to others
         socket: 0                # left out: each node is a socket
         huge_pages: {2Mi: 512}   # how many of each size; left out: none

@@ -1,0 +1,62 @@
+"""The real agent, run as a child process with its log in a file."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+# SIGTERM must end the agent within 2 s; a busy machine gets more time before it is killed.
+_FAREWELL = 10.0
+
+
+class AgentFailed(Exception):
+    """The agent ended when it should not have, or did not end well."""
+
+
+@asynccontextmanager
+async def agent_child(variables: Mapping[str, str], log: Path) -> AsyncIterator[int]:
+    """Run `numa-trio run` for as long as the context lasts; gives its process id.
+
+    Raises `AgentFailed` as soon as it ends by itself, or at the end if SIGTERM does not end it
+    with exit status 0. It is killed if the context is left by an exception.
+    """
+    with log.open("wb") as output:
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "numa_trio", "run"],
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,  # Ctrl-C is for us: we end it ourselves
+        )
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_watch, process)
+            yield process.pid
+            nursery.cancel_scope.cancel()
+        process.terminate()
+        with trio.move_on_after(_FAREWELL):
+            await process.wait()
+        if process.returncode is None:
+            raise AgentFailed(f"the agent did not end within {_FAREWELL:g} s of SIGTERM")
+        if process.returncode:
+            raise AgentFailed(f"after SIGTERM the agent {_ended(process.returncode)}, not 0")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
+
+
+async def _watch(process: trio.Process) -> None:
+    raise AgentFailed(f"the agent ended by itself: it {_ended(await process.wait())}")
+
+
+def _ended(status: int) -> str:
+    if status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"exited with status {status}"

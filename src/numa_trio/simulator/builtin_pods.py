@@ -1,0 +1,38 @@
+"""The pods that `simulate` runs where it is given none: the examples, and some for any machine."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+
+from numa_trio.plugin.resource import NumaResource
+from numa_trio.simulator.manifest import load_manifests
+from numa_trio.simulator.node import SimulatedMachine
+from numa_trio.simulator.pod import Container, Pod, Resources
+from numa_trio.simulator.quantity import parse_quantity
+
+_MEMORY = parse_quantity("64Mi")
+
+
+def builtin_pods(machine: SimulatedMachine, resources: Sequence[NumaResource]) -> tuple[Pod, ...]:
+    """A pod on each NUMA node, the examples, and some that ask for what cannot be had.
+
+    The latter ask for half a CPU, for more CPUs than a node has, and for two nodes at once.
+    """
+    folder = Path(str(files("numa_trio.simulator") / "examples"))
+    examples = load_manifests(sorted(folder.glob("*.yaml"))).pods
+    each_node = [_pod(f"on-numa-{each.node}", Fraction(1), each) for each in resources]
+    first, last = resources[0], resources[-1]
+    cpus_of_last = sum(cpu.node == last.node for cpu in machine.cpus)
+    odd = [
+        _pod("half-a-cpu", Fraction(1, 2), last),
+        _pod("more-cpus-than-the-node", Fraction(cpus_of_last + 1), last),
+    ]
+    if first is not last:
+        odd.append(_pod("two-nodes-at-once", Fraction(1), first, last))
+    return (*each_node, *examples, *odd)
+
+
+def _pod(name: str, cpus: Fraction, *resources: NumaResource) -> Pod:
+    amounts = {"cpu": cpus, "memory": _MEMORY, **{each.name: Fraction(1) for each in resources}}
+    return Pod(name, (Container("app", Resources(amounts, amounts)),))

@@ -1,0 +1,121 @@
+"""What should become of pods: judged by their manifests, and by kubelet beside a perfect plugin."""
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from numa_trio.plugin.messages import ContainerAllocation, PreferredAllocationRequest
+from numa_trio.plugin.resource import NumaResource
+from numa_trio.simulator.admission import Verdict, admit, scheduler_verdict
+from numa_trio.simulator.cpus import whole_cpus
+from numa_trio.simulator.node import KubeletConfig, Node, Placement, SimulatedMachine
+from numa_trio.simulator.pod import Container, Pod, QosClass
+from numa_trio.simulator.quantity import milli
+from numa_trio.topology.lists import format_list
+
+
+@frozen
+class _PerfectPlugins:
+    """Plugins that answer as they should, at once."""
+
+    resources: dict[str, NumaResource]
+
+    def prefers(self, resource: str) -> bool:
+        return self.resources[resource].options.preferred_allocation_available
+
+    async def preferred(self, resource: str, request: PreferredAllocationRequest) -> Sequence[str]:
+        return self.resources[resource].preferred_allocation([request])[0]
+
+    async def allocate(self, resource: str, device_ids: Sequence[str]) -> ContainerAllocation:
+        return self.resources[resource].allocate([device_ids])[0]
+
+    def allocated(self) -> None:
+        pass
+
+
+async def expected_verdicts(
+    machine: SimulatedMachine,
+    config: KubeletConfig,
+    resources: Sequence[NumaResource],
+    pods: Sequence[Pod],
+) -> list[Verdict]:
+    """What a real cluster says of these pods, one after the other, if the plugin does its part."""
+    node = Node.create(machine, config)
+    for resource in resources:
+        node.devices.update(resource.name, resource.devices())
+    plugins = _PerfectPlugins({resource.name: resource for resource in resources})
+    return [scheduler_verdict(node, pod) or await admit(node, pod, plugins) for pod in pods]
+
+
+def differences(expected: Verdict, seen: Verdict) -> list[str]:
+    """In what a verdict is not the expected one; a sentence each."""
+    name = seen.pod.name
+    if expected.reason != seen.reason:
+        return [f"{name}: expected that it {_outcome(expected)}, but it {_outcome(seen)}"]
+    if expected.message != seen.message:
+        return [f"{name}: expected the message {expected.message!r}, got {seen.message!r}"]
+    return [
+        f"{name}/{now.container.name}: expected {_place(planned)}, got {_place(now)}"
+        for planned, now in zip(expected.placements, seen.placements, strict=True)
+        if planned != now
+    ]
+
+
+def broken_promises(
+    machine: SimulatedMachine, resources: Sequence[NumaResource], verdict: Verdict
+) -> list[str]:
+    """What containers that run did not get of what their manifest asks for; a sentence each.
+
+    A container that asks for a NUMA node gets its NUMA_NODE, and if it gets CPUs for itself or
+    memory bound to nodes, then of that node only.
+    """
+    problems: list[str] = []
+    for placement in verdict.placements:
+        container = placement.container
+        asked = frozenset(each.node for each in resources if each.name in container.devices)
+        name = f"{verdict.pod.name}/{container.name} asks for node {format_list(asked)}"
+        broken = _broken(machine, verdict.pod, placement, asked) if asked else []
+        problems += (f"{name}, but {problem}" for problem in broken)
+    return problems
+
+
+def why_not_pinned(pod: Pod, container: Container) -> str | None:
+    """Why a container gets no CPUs for itself; None if it does."""
+    if whole_cpus(pod, container):
+        return None
+    if pod.resources is not None:
+        return "the pod has pod-level resources"
+    if pod.qos is not QosClass.GUARANTEED:
+        return f"the pod is {pod.qos}, not Guaranteed"
+    cpus = container.resources.requests.get("cpu")
+    return f"cpu {milli(cpus)}m is not a whole number of CPUs" if cpus else "it asks for no cpu"
+
+
+def _broken(
+    machine: SimulatedMachine, pod: Pod, placement: Placement, asked: frozenset[int]
+) -> list[str]:
+    problems = []
+    variable = placement.environment.get("NUMA_NODE")
+    if variable not in {str(node) for node in asked}:
+        problems.append(f"NUMA_NODE is {variable if variable is not None else 'not set'}")
+    if count := whole_cpus(pod, placement.container):
+        if not placement.exclusive or len(placement.cpus) != count:
+            problems.append(f"has CPUs {format_list(placement.cpus)} instead of {count} of its own")
+        there = {cpu.id for cpu in machine.cpus if cpu.node in asked}
+        if strays := placement.cpus - there:
+            problems.append(f"its CPUs {format_list(strays)} are elsewhere")
+    if placement.memory_bound and (strays := placement.memory_nodes - asked):
+        problems.append(f"its memory is on node {format_list(strays)}")
+    return problems
+
+
+def _outcome(verdict: Verdict) -> str:
+    return "runs" if verdict.admitted else f"is refused with {verdict.reason}: {verdict.message}"
+
+
+def _place(placement: Placement) -> str:
+    environment = " ".join(f"{name}={value}" for name, value in placement.environment.items())
+    return (
+        f"CPUs {format_list(placement.cpus)}, memory of {format_list(placement.memory_nodes)},"
+        f" {environment or 'no variables'}"
+    )

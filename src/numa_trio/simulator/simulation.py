@@ -1,0 +1,202 @@
+"""A run of the real agent beside the kubelet stand-in: pods, a kubelet restart, pods again."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import trio
+from attrs import define, field, frozen
+
+from numa_trio.kubelet.rpc import open_bridge
+from numa_trio.plugin.resource import NumaResource
+from numa_trio.simulator.admission import Verdict, scheduler_verdict
+from numa_trio.simulator.agent_child import AgentFailed, agent_child
+from numa_trio.simulator.events import Event, EventKind
+from numa_trio.simulator.expectation import broken_promises, differences, expected_verdicts
+from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
+from numa_trio.simulator.node import KubeletConfig, SimulatedMachine
+from numa_trio.simulator.pod import Pod
+from numa_trio.simulator.sysfs_tree import write_sysfs
+
+WAIT_LIMIT = 60.0  # seconds that any one thing may take; only a busy machine needs several
+KUBELET_DOWN = 0.5  # seconds between the end of kubelet and its new start
+
+AGENT_LOG = "agent.log"
+SOCKET_DIR = "sockets"
+
+_TOLD = {
+    EventKind.LISTENING: "kubelet listens on {subject}",
+    EventKind.LISTED: "{subject} registered, {detail}",
+    EventKind.REFUSED: "kubelet refuses to register {subject}: {detail}",
+    EventKind.DISCONNECTED: "{subject} lost its plugin",
+    EventKind.STOPPED: "kubelet was killed; kubelet.sock stays behind, dead",
+    EventKind.NOT_STARTED: "{subject} could not be started: {detail}",
+}
+
+
+class _TookTooLong(Exception):
+    """Something did not happen within the limit."""
+
+
+class Observer(Protocol):
+    """Whoever watches a simulation."""
+
+    def happened(self, seconds: float, what: str) -> None:
+        """Something happened, so many seconds after the beginning."""
+
+    def waiting(self, what: str) -> None:
+        """From now on this is being waited for."""
+
+
+@frozen
+class Plan:
+    """What is simulated. `resources` are what the agent has to offer on this machine.
+
+    `sysfs_root` is the machine's own sysfs; None if it must be written. `variables` are the
+    agent's environment, apart from its directories.
+    """
+
+    machine: SimulatedMachine
+    config: KubeletConfig
+    resources: tuple[NumaResource, ...]
+    pods: tuple[Pod, ...]
+    variables: Mapping[str, str]
+    sysfs_root: Path | None = None
+
+
+@define
+class Report:
+    """What came of it: `verdicts` on the pods for each life of kubelet, and all `problems`."""
+
+    timeline: list[tuple[float, str]] = field(factory=list)
+    verdicts: list[list[Verdict]] = field(factory=list)
+    problems: list[str] = field(factory=list)
+    recovery_seconds: float | None = None  # from the new kubelet.sock to all slots allocatable
+
+
+async def simulate(plan: Plan, directory: Path, observer: Observer) -> Report:
+    """Run it in an empty directory: sockets are in its `SOCKET_DIR`, the log in `AGENT_LOG`."""
+    run = _Run(plan, directory, observer)
+    try:
+        await run.run()
+    except* (AgentFailed, _TookTooLong) as failures:
+        run.report.problems += map(str, _leaves(failures))
+    return run.report
+
+
+@define(eq=False)
+class _Run:
+    plan: Plan
+    directory: Path
+    observer: Observer
+    report: Report = field(factory=Report)
+    _start: float = field(factory=trio.current_time)
+
+    async def run(self) -> None:
+        plan = self.plan
+        expected = await expected_verdicts(plan.machine, plan.config, plan.resources, plan.pods)
+        sockets = self.directory / SOCKET_DIR
+        async with (
+            open_bridge(),
+            open_kubelet(sockets, plan.machine, plan.config, on_event=self._on_event) as kubelet,
+        ):
+            await kubelet.start()
+            async with agent_child(self._variables(sockets), self.directory / AGENT_LOG) as pid:
+                self._tell(f"the agent was started as process {pid}")
+                await self._wait_for_resources(kubelet)
+                await self._admit_all(kubelet, expected)
+                await self._restart(kubelet)
+                for pod in plan.pods:
+                    kubelet.remove(pod)
+                await self._admit_all(kubelet, expected)
+                self.observer.waiting("the agent to end")
+            self._tell("the agent ended after SIGTERM")
+        left = sorted(path.name for path in sockets.glob("numa-*.sock"))
+        if left:
+            self.report.problems.append(f"the agent left its sockets behind: {', '.join(left)}")
+
+    def _variables(self, sockets: Path) -> dict[str, str]:
+        sysfs_root = self.plan.sysfs_root
+        if sysfs_root is None:
+            sysfs_root = self.directory / "sys"
+            write_sysfs(sysfs_root, self.plan.machine)
+        return {
+            **self.plan.variables,
+            "NUMA_SOCKET_DIR": str(sockets),
+            "NUMA_SYSFS_ROOT": str(sysfs_root),
+        }
+
+    async def _wait_for_resources(self, kubelet: KubeletStandIn) -> None:
+        wanted = {resource.name: resource.capacity for resource in self.plan.resources}
+
+        def all_there() -> bool:
+            return all(kubelet.allocatable(name) == count for name, count in wanted.items())
+
+        self.observer.waiting("the agent to register its resources")
+        with trio.move_on_after(WAIT_LIMIT):
+            await kubelet.wait_until(all_there)
+        seen = {name: kubelet.allocatable(name) for name in kubelet.node.devices.resources}
+        if not all_there():
+            raise _TookTooLong(
+                f"not all resources were allocatable within {WAIT_LIMIT:g} s:"
+                f" expected {wanted}, found {seen}"
+            )
+        if surplus := seen.keys() - wanted:
+            self.report.problems.append(f"the agent offers {', '.join(sorted(surplus))} as well")
+
+    async def _admit_all(self, kubelet: KubeletStandIn, expected: Sequence[Verdict]) -> None:
+        verdicts: list[Verdict] = []
+        self.report.verdicts.append(verdicts)
+        life = "" if len(self.report.verdicts) == 1 else "after the restart: "
+        for pod, planned in zip(self.plan.pods, expected, strict=True):
+            self.observer.waiting(f"kubelet to admit {pod.name}")
+            verdict = scheduler_verdict(kubelet.node, pod) or await self._admit(kubelet, pod)
+            verdicts.append(verdict)
+            problems = differences(planned, verdict) + broken_promises(
+                self.plan.machine, self.plan.resources, verdict
+            )
+            known = set(self.report.problems)
+            self.report.problems += (life + each for each in problems if each not in known)
+        counts = Counter(verdict.reason or "running" for verdict in verdicts)
+        self._tell("pods: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+
+    async def _admit(self, kubelet: KubeletStandIn, pod: Pod) -> Verdict:
+        with trio.move_on_after(WAIT_LIMIT):
+            return await kubelet.admit(pod)
+        raise _TookTooLong(
+            f"{pod.name} was not admitted within {WAIT_LIMIT:g} s:"
+            " the agent did not answer Allocate"
+        )
+
+    async def _restart(self, kubelet: KubeletStandIn) -> None:
+        running = {pod.name: pod for pod in kubelet.node.pods.values()}
+        before = {name: kubelet.placements(pod) for name, pod in running.items()}
+        self.observer.waiting("kubelet to come back")
+        await kubelet.stop()
+        await trio.sleep(KUBELET_DOWN)
+        await kubelet.start()
+        listening = trio.current_time()
+        await self._wait_for_resources(kubelet)
+        self.report.recovery_seconds = trio.current_time() - listening
+        for name, pod in running.items():
+            if kubelet.placements(pod) != before[name]:
+                self.report.problems.append(f"{name} did not keep what it had over the restart")
+        kept = f"{len(running)} pod{'s' if len(running) != 1 else ''}"
+        self._tell(f"all slots are allocatable again; {kept} went on running")
+
+    def _on_event(self, event: Event) -> None:
+        if text := _TOLD.get(event.kind):
+            self._tell(text.format(subject=event.subject, detail=event.detail))
+
+    def _tell(self, what: str) -> None:
+        seconds = trio.current_time() - self._start
+        self.report.timeline.append((seconds, what))
+        self.observer.happened(seconds, what)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for problem in group.exceptions:
+        leaves += _leaves(problem) if isinstance(problem, BaseExceptionGroup) else [problem]
+    return leaves

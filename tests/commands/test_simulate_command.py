@@ -1,0 +1,320 @@
+"""`numa-trio simulate`: the real agent as a child process, beside the kubelet stand-in."""
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from numa_trio.cli import main
+from numa_trio.simulator import agent_child, simulation
+from numa_trio.simulator.machine_file import shipped_machines
+
+PYTHON = sys.executable
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+# The machine and the pods whose verdicts were seen with a real kubelet 1.36.
+SMALL_MACHINE = """
+nodes:
+  - {id: 0, cpus: 0-1, memory: 4Gi}
+  - {id: 1, cpus: 2-3, memory: 4Gi}
+"""
+PINNED = {"cpu": 1, "memory": "128Mi"}
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("NUMA_")]:
+        monkeypatch.delenv(name)
+
+
+def manifest(name: str, *containers: dict[str, Any], init: dict[str, Any] | None = None) -> str:
+    def spell(name: str, limits: dict[str, Any]) -> dict[str, Any]:
+        return {"name": name, "resources": {"limits": limits}}
+
+    spec = {
+        "initContainers": [spell("init", init)] if init else [],
+        "containers": [spell(f"app-{n}", limits) for n, limits in enumerate(containers)],
+    }
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+    return json.dumps(pod)
+
+
+def on(*nodes: int, **limits: Any) -> dict[str, Any]:
+    return PINNED | limits | {f"numa-align/numa-{node}": 1 for node in nodes}
+
+
+def simulate(*arguments: str | Path) -> int:
+    return main(["simulate", *map(str, arguments)])
+
+
+def as_json(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+def test_built_in_pods_come_out_right(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without options there is a timeline with a kubelet restart, a table, and status 0."""
+    assert simulate() == 0
+
+    out = capsys.readouterr().out
+    assert re.search(r"\d\.\d\d s  kubelet was killed", out)
+    assert out.count("numa-align/numa-1 registered, 100 of 100 healthy") == 2
+    assert re.search(r"^pinned +app +runs +0 +\S+ +0 +NUMA_NODE=0 *$", out, re.MULTILINE)
+    assert re.search(
+        r"^with-init-container +prepare \(init\) +runs +0 .* NUMA_NODE=0 *$", out, re.MULTILINE
+    )
+    assert re.search(
+        r"^init-container-without-the-node +TopologyAffinityError *$", out, re.MULTILINE
+    )
+    assert "half-a-cpu/app: not pinned to CPUs: cpu 500m is not a whole number of CPUs" in out
+    assert "Each of the 8 pods got what its manifest asks for" in out
+
+
+def test_verdicts_of_a_real_kubelet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the real agent, too, pods that need no other come out as a real kubelet had them."""
+    machine = tmp_path / "small.yaml"
+    machine.write_text(SMALL_MACHINE)
+    pods = tmp_path / "pods.yaml"
+    pods.write_text(
+        "\n---\n".join(
+            [
+                manifest("both-nodes", on(0, 1)),
+                manifest("wrong-init", on(1), init=PINNED),
+                manifest("too-many", on(1, cpu=3)),
+                manifest("part", on(0, cpu="500m")),
+                manifest("init", on(1), init=on(1)),
+            ]
+        )
+    )
+
+    assert simulate("--machine", machine, "--pod", pods, "--output", "json") == 0
+
+    document = as_json(capsys)
+    assert document["ok"] is True
+    assert document["recovery_seconds"] > 0
+    first, second = document["rounds"]
+    assert (first["kubelet"], second["kubelet"]) == (1, 2)
+    assert first["pods"] == second["pods"]
+    refused = {pod["name"]: pod["reason"] for pod in first["pods"] if not pod["admitted"]}
+    assert refused == dict.fromkeys(
+        ["both-nodes", "wrong-init", "too-many"], "TopologyAffinityError"
+    )
+    part, init = (pod for pod in first["pods"] if pod["admitted"])
+    assert part["containers"] == [
+        {
+            "name": "app-0",
+            "kind": "app",
+            "cpus": "0-3",
+            "exclusive": False,
+            "numa_nodes": [0, 1],
+            "memory_nodes": [0],
+            "memory_bound": True,
+            "devices": {"numa-align/numa-0": ["numa-0-0"]},
+            "environment": {"NUMA_NODE": "0"},
+        }
+    ]
+    assert [(c["kind"], c["cpus"], c["devices"]) for c in init["containers"]] == [
+        ("init", "2", {"numa-align/numa-1": ["numa-1-0"]}),
+        ("app", "2", {"numa-align/numa-1": ["numa-1-0"]}),
+    ]
+
+
+def test_status_1_if_a_pod_is_not_where_it_asked_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under the policy none pods run anywhere, which is not what their manifests ask for."""
+    pods = tmp_path / "pods.yaml"
+    pods.write_text(manifest("far", on(1)))
+
+    assert simulate("--policy", "none", "--pod", pods) == 1
+
+    seen = capsys.readouterr()
+    assert (
+        "Not as it should be: far/app-0 asks for node 1, but its CPUs 32 are elsewhere" in seen.out
+    )
+    assert "With the topology manager policy none" in seen.out
+    assert "Discovered 2 NUMA nodes" in seen.err
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "type[Agent]":
+    Agent.path = tmp_path / "python"
+    monkeypatch.setattr(agent_child.sys, "executable", str(Agent.path))
+    return Agent
+
+
+class Agent:
+    """Puts another agent in the place of the real one: Python code, run before its own."""
+
+    path: Path
+
+    @classmethod
+    def becomes(cls, code: str) -> None:
+        cls.path.write_text(f"#!{PYTHON}\n{code}\nfrom numa_trio.cli import main\nmain(['run'])\n")
+        cls.path.chmod(cls.path.stat().st_mode | stat.S_IXUSR)
+
+
+def test_agent_with_the_wrong_variable(
+    agent: type[Agent], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An agent that answers Allocate with another node is caught by the manifest."""
+    agent.becomes(
+        "from numa_trio.plugin import resource\n"
+        "resource.NumaResource.allocate = lambda self, requests: [\n"
+        "    resource.ContainerAllocation({'NUMA_NODE': '0'}) for _ in requests]\n"
+    )
+
+    assert simulate() == 1
+
+    out = capsys.readouterr().out
+    assert "on-numa-1/app asks for node 1, but NUMA_NODE is 0" in out
+
+
+def test_agent_with_the_wrong_topology(
+    agent: type[Agent], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An agent whose slots are on the wrong node makes pods run where they should not."""
+    agent.becomes(
+        "from numa_trio.plugin import resource\n"
+        "resource.NumaResource.devices = lambda self: tuple(\n"
+        "    resource.Device(self._slot_id(n), True, (0,)) for n in range(self.capacity))\n"
+    )
+
+    assert simulate() == 1
+
+    out = capsys.readouterr().out
+    assert "init-container-without-the-node: expected that it is refused" in out
+    assert "on-numa-1/app asks for node 1, but its CPUs 1 are elsewhere" in out
+
+
+def test_agent_that_ends_at_once(agent: type[Agent], capsys: pytest.CaptureFixture[str]) -> None:
+    """An agent that does not run is named as the reason, and its output is shown."""
+    agent.becomes("import sys; print('no way'); sys.exit(3)")
+
+    assert simulate("--output", "json") == 1
+
+    seen = capsys.readouterr()
+    document = json.loads(seen.out)
+    assert document["problems"] == ["the agent ended by itself: it exited with status 3"]
+    assert (document["ok"], document["rounds"], document["recovery_seconds"]) == (False, [], None)
+    assert "no way" in seen.err
+
+
+def test_agent_that_never_registers(
+    agent: type[Agent], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is waited for without limit, and what was awaited is said."""
+    monkeypatch.setattr(simulation, "WAIT_LIMIT", 0.3)
+    agent.becomes("import time; time.sleep(100)")
+
+    assert simulate() == 1
+
+    assert "not all resources were allocatable within 0.3 s" in capsys.readouterr().out
+
+
+def test_agent_that_does_not_end(
+    agent: type[Agent], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An agent that ignores SIGTERM is a problem, and is killed."""
+    monkeypatch.setattr(agent_child, "_FAREWELL", 0.3)
+    agent.becomes("import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])")
+
+    assert simulate("--pod", EXAMPLES / "pinned-pod.yaml") == 1
+
+    assert "the agent did not end within 0.3 s of SIGTERM" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--machine", "laptop"], "no such machine; expected eight-node-epyc, gpu-memory, sparse"),
+        (["--machine", "none.yaml"], "none.yaml: cannot be read as text"),
+        (["--machine", EXAMPLES / "pinned-pod.yaml"], "apiVersion: unknown; expected threads_per"),
+        (["--pod", "none.yaml"], "none.yaml: cannot be read as text"),
+        (["--pod", shipped_machines()["sparse"]], "found no document of kind Pod"),
+        (["--capacity", "0"], "NUMA_CAPACITY='0': expected a whole number from 1"),
+        (["--reserved-cpus", "65"], "65 CPUs are reserved of the 64"),
+    ],
+)
+def test_bad_input(
+    arguments: list[str | Path], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bad file or value is named before anything is started, with status 2."""
+    assert simulate(*arguments) == 2
+
+    seen = capsys.readouterr()
+    assert (message in seen.err, seen.out) == (True, "")
+
+
+def test_host_without_sysfs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The machine `host` is what sysfs says, and it is said if that says nothing."""
+    monkeypatch.setenv("NUMA_SYSFS_ROOT", str(tmp_path / "none"))
+
+    assert simulate("--machine", "host") == 2
+
+    assert f"sysfs root {tmp_path / 'none'}" in capsys.readouterr().err
+
+
+def test_temporary_directory_too_deep_for_sockets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A TMPDIR that leaves no room for the names of sockets is named."""
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+
+    assert simulate() == 2
+
+    assert "at most 107 fit" in (error := capsys.readouterr().err)
+    assert "TMPDIR" in error
+
+
+def test_help_names_every_machine(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The help knows the machines that ship."""
+    monkeypatch.setenv("COLUMNS", "400")  # names are not torn apart
+    with pytest.raises(SystemExit):
+        simulate("--help")
+
+    out = capsys.readouterr().out
+    assert all(name in out for name in shipped_machines())
+
+
+@pytest.fixture
+def short_directory() -> Iterator[Path]:
+    """A directory near the root, since the path of a socket has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        yield Path(directory)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_leaves_nothing_behind(short_directory: Path, number: signal.Signals) -> None:
+    """A signal ends the agent and removes the temporary directory."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "numa_trio", "simulate"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(short_directory)},
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if started := re.search(r"started as process (\d+)", line):
+                process.send_signal(number)
+                break
+        assert process.wait(timeout=30) == 128 + number
+
+    assert started is not None
+    assert not Path(f"/proc/{started[1]}").exists()
+    assert list(short_directory.iterdir()) == []
