@@ -7,6 +7,9 @@ from math import inf, isinf, isnan
 
 from attrs import define, field, frozen
 
+# Prometheus keeps every value as a 64-bit float: whole numbers from here on have gaps.
+_EXACT = 2**53
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -104,7 +107,8 @@ def _number(value: float) -> str:
         return "NaN"
     if isinf(value):
         return "+Inf" if value > 0 else "-Inf"
-    return str(int(value)) if value == int(value) else repr(value)
+    whole = value == int(value) and abs(value) < _EXACT
+    return str(int(value)) if whole else repr(value)
 
 
 def _escape_help(text: str) -> str:

@@ -76,7 +76,7 @@ class Routes:
 
         return Response(
             200,
-            render_page(observed).encode(),
+            _encode(render_page(observed)),
             "text/html; charset=utf-8",
             (
                 ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
@@ -99,4 +99,9 @@ def path_of(target: str) -> str | None:
 
 
 def _text(status: int, text: str) -> Response:
-    return Response(status, text.encode())
+    return Response(status, _encode(text))
+
+
+def _encode(text: str) -> bytes:
+    """Paths may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "backslashreplace")
