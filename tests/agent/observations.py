@@ -59,6 +59,7 @@ def observe(*resources: AdvertisedResource, **changes: object) -> Observation:
         kubelet_socket=Path("/dp/kubelet.sock"),
         kubelet_problem=None,
         polling=False,
+        tasks=12,
         counts=AgentCounts(),
     )
     return evolve(observed, **changes)

@@ -123,24 +123,24 @@ async def test_connection_dropped_in_mid_message(autojump_clock: MockClock, rig:
 async def test_kubelet_that_stops_reading(autojump_clock: MockClock, rig: Rig) -> None:
     """Updates wait for it, others get theirs, and when it reads it learns the last state."""
     await rig.kubelet.start()
-    await rig.start_agent(NUMA_CAPACITY="5000")
+    await rig.start_agent(NUMA_CAPACITY="1500")
     with trio.fail_after(AT_ONCE):
         for resource in RESOURCES:
-            await rig.kubelet.wait_allocatable(resource, 5_000)
+            await rig.kubelet.wait_allocatable(resource, 1_500)
     transport(rig, NUMA_1).pause_reading()
     for _ in range(3):
         take_cpus_offline(rig, 0, 1)
         await trio.sleep(31)
-        assert rig.allocatable() == {NUMA_0: 0, NUMA_1: 5_000}
+        assert rig.allocatable() == {NUMA_0: 0, NUMA_1: 1_500}
         write_sysfs(rig.sysfs, MACHINE)
         await trio.sleep(31)
-        assert rig.allocatable() == {NUMA_0: 5_000, NUMA_1: 5_000}
+        assert rig.allocatable() == {NUMA_0: 1_500, NUMA_1: 1_500}
     take_cpus_offline(rig, 1)
     await trio.sleep(31)
     transport(rig, NUMA_1).resume_reading()
     with trio.fail_after(AT_ONCE):
         await rig.kubelet.wait_allocatable(NUMA_1, 0)
-    assert rig.kubelet.capacity(NUMA_1) == 5_000
+    assert rig.kubelet.capacity(NUMA_1) == 1_500
 
 
 def take_cpus_offline(rig: Rig, *nodes: int) -> None:

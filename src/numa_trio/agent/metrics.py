@@ -257,6 +257,13 @@ INSTRUMENTS = (
         lambda observed: {(): int(observed.polling)},
     ),
     _of_agent(
+        MetricType.GAUGE,
+        "tasks",
+        (),
+        "Trio tasks: the agent's own, and those of its open connections.",
+        lambda observed: {(): observed.tasks},
+    ),
+    _of_agent(
         MetricType.COUNTER,
         "scope_failures_total",
         (),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import trio
 from attrs import frozen
 
 from numa_trio.agent.advertised import AdvertisedResource
@@ -21,7 +22,8 @@ class Observation:
 
     `advertisements` has each online NUMA node, and is None before the nodes were read for the first
     time; `kubelet_problem` says why there is no kubelet.sock, if there is none; `topology_problem`
-    why the nodes could not be read the last time, if they could not.
+    why the nodes could not be read the last time, if they could not. `tasks` are Trio's, the agent's
+    own and those of its connections.
     """
 
     now: Moment
@@ -32,6 +34,7 @@ class Observation:
     kubelet_socket: Path
     kubelet_problem: str | None
     polling: bool
+    tasks: int
     counts: AgentCounts
 
     @property
@@ -69,5 +72,6 @@ class Observer:
             kubelet_socket=self.kubelet_socket.path,
             kubelet_problem=self.kubelet_socket.problem,
             polling=self.watch.polling,
+            tasks=trio.lowlevel.current_statistics().tasks_living,
             counts=self.counts,
         )
