@@ -1,0 +1,264 @@
+"""The page, as text: complete, self-contained, and safe whatever it shows."""
+
+from base64 import b64encode
+from hashlib import sha256
+from html.parser import HTMLParser
+
+import pytest
+from attrs import define, evolve, field
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.observations import GIB, in_phase, node_of, observe
+from numa_trio.agent.observation import Observation
+from numa_trio.agent.page import CONTENT_SECURITY_POLICY, render_page
+from numa_trio.agent.page.distances import describe_distances
+from numa_trio.agent.page.markup import element, join
+from numa_trio.agent.page.units import format_bytes, format_duration
+from numa_trio.agent.status import Phase
+from numa_trio.plugin.advertising import advertise
+from numa_trio.settings import CpulessNodes
+from numa_trio.topology.machine import HugePages, Machine, NumaNode
+
+
+@define
+class Page(HTMLParser):
+    """What a parser finds: the start tags with their attributes, and the text of each card."""
+
+    tags: list[tuple[str, dict[str, str | None]]] = field(factory=list)
+    texts: dict[str, list[str]] = field(factory=dict)
+    raw: dict[str, str] = field(factory=dict)
+    _part: str = ""
+    _tag: str = ""
+
+    def __attrs_pre_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        self._tag = tag
+        if tag in ("article", "header", "ul", "section", "footer") and attributes.get("id"):
+            self._part = attributes["id"] or ""
+
+    def handle_data(self, data: str) -> None:
+        if self._tag in ("style", "script"):
+            self.raw[self._tag] = self.raw.get(self._tag, "") + data
+        else:
+            self.texts.setdefault(self._part, []).append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._tag = ""
+
+    def text(self, part: str) -> str:
+        return " ".join(self.texts.get(part, []))
+
+
+def parse(observed: Observation) -> Page:
+    page = Page()
+    page.feed(render_page(observed, "some-host"))
+    page.close()
+    return page
+
+
+async def test_shows_each_node_with_what_it_has() -> None:
+    """CPUs, memory, distances, state and slots of a node are on its card."""
+    resource = in_phase(Phase.STREAMING, 1)
+    resource.counts.allocated(7)
+    page = parse(observe(in_phase(Phase.STREAMING, 0), resource))
+    card = page.text("node-1")
+    for expected in (
+        "Node 1",
+        "streaming",
+        "numa-align/numa-1",
+        "for 1 min",
+        "4: 4-7",
+        "8 GiB, 4 GiB free",
+        "21 to node 0",
+        "100, healthy",
+        "7 containers",
+    ):
+        assert expected in card
+    assert "ready: kubelet holds the stream of 2 of 2 resources" in page.text("header")
+    assert page.text("troubles") == ""
+
+
+async def test_shows_what_is_missing() -> None:
+    """The same trouble of many nodes is told once, at the top, and in each card by its state."""
+    waiting = [in_phase(Phase.WAITING, node, "it was removed") for node in range(3)]
+    page = parse(observe(*waiting, in_phase(Phase.STREAMING, 3), kubelet_problem="there is none"))
+    troubles = page.text("troubles")
+    assert "kubelet  there is none" in troubles
+    assert "nodes 0-2  no socket of ours is served; last trouble: it was removed" in troubles
+    assert troubles.count("it was removed") == 1
+    assert "waiting" in page.text("node-2")
+    assert "not streaming for 1 min" in page.text("node-2")
+
+
+async def test_shows_nodes_that_are_not_advertised_and_nodes_that_went() -> None:
+    """A node without CPUs says why it is no resource; an offline one stays, unhealthy."""
+    gone = in_phase(Phase.STREAMING, 5)
+    gone.set_health(False)
+    machine = Machine((node_of(0), NumaNode(2, memory_bytes=0)))
+    page = parse(observe(gone, advertisements=advertise(machine, CpulessNodes.SKIP)))
+    assert "not advertised" in page.text("node-2")
+    assert "no online CPUs" in page.text("node-2")
+    assert "CPUs none" in page.text("node-2")
+    assert "Memory none" in page.text("node-2")
+    assert "unhealthy" in page.text("node-5")
+    assert "100, unhealthy: the node is offline" in page.text("node-5")
+
+
+async def test_shows_memory_as_far_as_it_is_known() -> None:
+    """A kernel may tell no sizes, and huge pages count where there are some."""
+    pages = (HugePages(2 * 1024**2, 512, 500), HugePages(GIB, 0, 0))
+    nodes = (
+        NumaNode(0, frozenset({0})),
+        NumaNode(1, frozenset({1}), memory_bytes=3 * GIB, huge_pages=pages),
+    )
+    advertisements = advertise(Machine(nodes), CpulessNodes.SKIP)
+    page = parse(observe(advertisements=advertisements))
+    assert "Memory unknown" in page.text("node-0")
+    assert "Memory 3 GiB" in page.text("node-1")
+    assert "2 MiB: 500 of 512 free" in page.text("node-1")
+    assert "1 GiB:" not in page.text("node-1")
+
+
+async def test_counts_what_happened_since_the_start() -> None:
+    """Kubelet's generations, registrations and why there were several."""
+    resource = in_phase(Phase.STREAMING)
+    resource.counts.generation_appeared(0)
+    page = parse(observe(resource, polling=True))
+    assert "Registered again after nothing" in page.text("history")
+    assert "polling" in page.text("history")
+
+
+async def test_a_large_machine_has_a_map_and_stays_small() -> None:
+    """64 nodes of 64 CPUs: a tile for each, and no more than a photograph's bytes."""
+    nodes = tuple(node_of(number, nodes=64, cpus=64) for number in range(64))
+    observed = observe(
+        *(in_phase(Phase.STREAMING, number) for number in range(64)),
+        advertisements=advertise(Machine(nodes), CpulessNodes.SKIP),
+    )
+    page = parse(observed)
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert links[:64] == [f"#node-{number}" for number in range(64)]
+    cells = sum(tag == "td" for tag, _ in page.tags)
+    assert cells == 64 * 64 + 1
+    assert len(render_page(observed)) < 200_000
+
+
+async def test_before_anything_is_known_there_is_a_page() -> None:
+    """An agent that has not read the nodes says so."""
+    page = parse(observe(advertisements=None, topology_problem="/sys is gone"))
+    assert "not ready: the NUMA nodes have not been read yet" in page.text("header")
+    assert "/sys is gone" in page.text("troubles")
+
+
+async def test_loads_nothing() -> None:
+    """No address in the page leads anywhere but to the agent itself."""
+    page = parse(observe(in_phase(Phase.STREAMING)))
+    addresses = {
+        value
+        for _tag, attributes in page.tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "action", "data", "srcset")
+    }
+    assert {a for a in addresses if a and not a.startswith(("#", "data:"))} == {
+        "/livez",
+        "/metrics",
+        "/readyz",
+    }
+    assert "http" not in page.raw["script"]
+    assert "url(" not in page.raw["style"].replace("url(#squares)", "")
+
+
+async def test_the_policy_admits_this_style_and_script_alone() -> None:
+    """The hashes are those of the page's only style and script, and no attribute has code."""
+    page = parse(observe(in_phase(Phase.STREAMING)))
+    for tag in ("style", "script"):
+        digest = b64encode(sha256(page.raw[tag].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}';" in CONTENT_SECURITY_POLICY
+        assert sum(found == tag for found, _ in page.tags) == 1
+    names = {name for _tag, attributes in page.tags for name in attributes}
+    assert not {name for name in names if name == "style" or name.startswith("on")}
+
+
+HOSTILE = "</title></style></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&<!--"
+
+
+async def test_escapes_everything() -> None:
+    """What kubelet, the kernel or the directory's name say is text, never markup."""
+    clean = observe(in_phase(Phase.SERVING, 0, "clean"), kubelet_problem="clean")
+    hostile = in_phase(Phase.SERVING, 0, HOSTILE)
+    hostile.status.name = HOSTILE
+    dirty = observe(
+        hostile,
+        kubelet_problem=HOSTILE,
+        topology_problem=HOSTILE,
+        kubelet_socket=clean.kubelet_socket.with_name(HOSTILE.replace("/", "")),
+    )
+    page = Page()
+    page.feed(render_page(dirty, HOSTILE))
+    expected = [tag for tag, _ in parse(evolve(clean, topology_problem="clean")).tags]
+    assert [tag for tag, _ in page.tags] == expected
+    assert page.text("troubles").count(HOSTILE) == 3
+    assert HOSTILE in page.text("header")
+    assert HOSTILE in page.text("node-0")
+
+
+@given(st.text(), st.text())
+def test_an_element_holds_its_text_and_attributes(text: str, value: str) -> None:
+    """Any text comes out of a parser as it went in."""
+    text, value = text.replace("\r", ""), value.replace("\r", "")
+    page = Page()
+    page.feed(element("p", text, join([text]), title=value, lang=None))
+    page.close()
+    assert "".join(page.texts.get("", [])) == text + text
+    assert page.tags == [("p", {"title": value})]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (1536, "1.5 KiB"),
+        (2 * 1024**2, "2 MiB"),
+        (int(62.8 * GIB), "62.8 GiB"),
+        (1024**4, "1 TiB"),
+        (5000 * 1024**6, "5000 EiB"),
+    ],
+)
+def test_sizes_are_read_at_a_glance(size: int, text: str) -> None:
+    """A size has the largest unit that fits, and at most one decimal."""
+    assert format_bytes(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3660, "1 h 1 min"),
+        (90_000, "1 d 1 h"),
+        (86_400 * 400, "400 d 0 h"),
+    ],
+)
+def test_durations_are_read_at_a_glance(seconds: float, text: str) -> None:
+    """A duration has its two largest units."""
+    assert format_duration(seconds) == text
+
+
+def test_distances_are_grouped() -> None:
+    """Nodes at the same distance are named together; on a large machine, the nearest only."""
+    small = NumaNode(0, distances={0: 10, 1: 12, 2: 32, 3: 32})
+    assert describe_distances(small) == ["12 to node 1", "32 to nodes 2-3"]
+    large = NumaNode(0, distances={0: 10, 1: 12, **dict.fromkeys(range(2, 64), 32), 63: 40})
+    assert describe_distances(large) == ["12 to node 1", "up to 40 to the others"]
+    alike = NumaNode(0, distances={0: 10, **dict.fromkeys(range(1, 64), 20)})
+    assert describe_distances(alike) == ["20 to nodes 1-63"]
+    assert describe_distances(NumaNode(0, distances={0: 10})) == []
