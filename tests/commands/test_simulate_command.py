@@ -67,7 +67,7 @@ def test_built_in_pods_come_out_right(capsys: pytest.CaptureFixture[str]) -> Non
 
     out = capsys.readouterr().out
     assert re.search(r"\d\.\d\d s  kubelet was killed", out)
-    assert out.count("numa-align/numa-1 registered, 100 of 100 healthy") == 2
+    assert out.count("numa-align/numa-1: 100 of 100 devices healthy") == 2
     assert re.search(r"^pinned +app +runs +0 +\S+ +0 +NUMA_NODE=0 *$", out, re.MULTILINE)
     assert re.search(
         r"^with-init-container +prepare \(init\) +runs +0 .* NUMA_NODE=0 *$", out, re.MULTILINE

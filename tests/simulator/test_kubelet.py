@@ -401,6 +401,26 @@ async def test_rolling_update(tmp_path: Path, trap: bool) -> None:
             await kubelet.wait_allocatable(NUMA_1, 4)
 
 
+async def test_cut_off_while_it_is_called_back(
+    kubelet: KubeletStandIn, plugin: PluginDouble
+) -> None:
+    """In the trap, a plugin that kubelet is just calling back is refused."""
+
+    async def old_plugin_ends() -> None:
+        await kubelet.wait_until(lambda: len(happened(kubelet, EventKind.REGISTER)) == 2)
+        await wait_all_tasks_blocked()
+        await plugin.die()
+
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(kubelet.directory / "silent.sock"))
+        silent.listen()
+        plugin.nursery.start_soon(old_plugin_ends)
+        with pytest.raises(RegistrationRefused, match="code = Canceled desc = grpc: the client"):
+            await plugin.register(endpoint="silent.sock")
+
+    assert kubelet.allocatable(NUMA_1) == 0
+
+
 # --- pods
 
 
@@ -555,6 +575,20 @@ async def test_damaged_checkpoint_is_ignored(
 
     assert len(happened(kubelet, EventKind.BAD_CHECKPOINT)) == 1
     assert kubelet.node.devices.resources == ()
+
+
+async def test_checkpoint_that_cannot_be_written(
+    kubelet: KubeletStandIn, plugin: PluginDouble
+) -> None:
+    """Kubelet goes on without it, but admits no pod whose devices it cannot write down."""
+    kubelet.directory.rename(kubelet.directory.with_name("moved"))
+    plugin.server.update(plugin.plugin)
+    await kubelet.wait_until(lambda: bool(happened(kubelet, EventKind.NO_CHECKPOINT)))
+
+    verdict = await kubelet.admit(pod(container(numa=[1])))
+
+    assert verdict.reason == "UnexpectedAdmissionError"
+    assert "failed to write checkpoint file" in (verdict.message or "")
 
 
 async def test_many_variables_survive_in_the_checkpoint(tmp_path: Path) -> None:

@@ -10,14 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from rich.console import Console
-    from rich.table import Table
 
     from numa_trio.settings import Settings
-    from numa_trio.simulator.admission import Verdict
-    from numa_trio.simulator.node import Placement, SimulatedMachine
+    from numa_trio.simulator.node import SimulatedMachine
     from numa_trio.simulator.simulation import Plan, Report
 
 HELP = "try the agent, pods and a kubelet restart on this or another machine, without a cluster"
@@ -104,12 +100,17 @@ def main(arguments: argparse.Namespace) -> int:
     except (BadConfiguration, BadFile, KubeletWillNotStart, SysfsError) as problem:
         print(f"numa-trio simulate: {problem}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before anything was started
+        return _INTERRUPTED + signal.SIGINT
 
 
 def _simulate(plan: "Plan", directory: Path, arguments: argparse.Namespace) -> int:
+    import json
+
     import trio
     from rich.console import Console
 
+    from numa_trio.simulator.report import as_object, print_report
     from numa_trio.simulator.simulation import AGENT_LOG
 
     as_json = arguments.output == "json"
@@ -120,9 +121,11 @@ def _simulate(plan: "Plan", directory: Path, arguments: argparse.Namespace) -> i
         print(f"numa-trio simulate: {report.name}: the agent was ended", file=sys.stderr)
         return _INTERRUPTED + report
     if as_json:
-        _print_json(plan, report)
+        print(json.dumps(as_object(plan, report), indent=2))
     else:
-        _print_text(plan, report)
+        # Where it is no window that sets the width, lines stay whole, for grep and the like.
+        width = None if sys.stdout.isatty() else _BOUNDLESS
+        print_report(plan, report, Console(width=width, highlight=False, markup=False, emoji=False))
     if arguments.verbose or report.problems:
         _print_log(directory / AGENT_LOG)
     return 1 if report.problems else 0
@@ -149,9 +152,6 @@ async def _run(plan: "Plan", directory: Path, watcher: "_Watcher") -> "Report | 
             nursery.cancel_scope.cancel()
     assert outcome is not None
     return outcome
-
-
-# --- what is simulated
 
 
 def _plan(arguments: argparse.Namespace) -> "Plan":
@@ -219,9 +219,6 @@ def _machine(choice: str, settings: "Settings") -> "SimulatedMachine":
     return load_machine(path)
 
 
-# --- what is shown
-
-
 class _Watcher:
     """Tells what happens as it happens, and on a terminal also what is being waited for."""
 
@@ -244,139 +241,7 @@ class _Watcher:
         self._status.update(f"waiting for {what}")
 
 
-def _print_text(plan: "Plan", report: "Report") -> None:
-    from rich.console import Console
-
-    # Where it is no window that sets the width, lines stay whole, for grep and the like.
-    width = None if sys.stdout.isatty() else _BOUNDLESS
-    console = Console(width=width, highlight=False, markup=False, emoji=False)
-    for number, verdicts in enumerate(report.verdicts):
-        if number and verdicts == report.verdicts[0]:
-            console.print("\nAfter the restart every pod was placed or refused in the same way.")
-            continue
-        console.print("\nPods" + (" after the restart" if number else ""), style="bold")
-        console.print(_table(plan, verdicts))
-        for line in _remarks(verdicts):
-            console.print(line, soft_wrap=True)
-    for problem in report.problems:
-        console.print(f"Not as it should be: {problem}", style="red", soft_wrap=True)
-    if not report.problems:
-        console.print(
-            f"Each of the {len(plan.pods)} pods got what its manifest asks for,"
-            " or was refused as a real cluster refuses it.",
-            style="green",
-            soft_wrap=True,
-        )
-    elif plan.config.policy in {"none", "best-effort"}:
-        console.print(
-            f"(With the topology manager policy {plan.config.policy}, kubelet does not promise to"
-            " place pods on the node that they ask for.)",
-            soft_wrap=True,
-        )
-
-
 def _print_log(log: Path) -> None:
     sys.stdout.flush()
     print("\nThe agent's log:", file=sys.stderr)
     sys.stderr.write(log.read_text(errors="replace") if log.exists() else "(none)\n")
-
-
-def _table(plan: "Plan", verdicts: "Sequence[Verdict]") -> "Table":
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from numa_trio.simulator.pod import ContainerKind
-    from numa_trio.topology.lists import format_list
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("Pod", "Container", "Verdict", "Node", "CPUs", "Memory", "Environment"):
-        table.add_column(heading, overflow="fold")
-    for verdict in verdicts:
-        if not verdict.admitted:
-            table.add_row(verdict.pod.name, "", Text(str(verdict.reason), style="yellow"))
-        for placement in verdict.placements:
-            kind = placement.container.kind
-            table.add_row(
-                verdict.pod.name,
-                placement.container.name + ("" if kind is ContainerKind.APP else f" ({kind})"),
-                Text("runs", style="green"),
-                format_list(_nodes_of_cpus(plan, placement)) if placement.exclusive else "any",
-                format_list(placement.cpus) if placement.exclusive else "shared",
-                format_list(placement.memory_nodes) if placement.memory_bound else "any",
-                " ".join(f"{name}={value}" for name, value in placement.environment.items()),
-            )
-    return table
-
-
-def _remarks(verdicts: "Sequence[Verdict]") -> "Iterator[str]":
-    """Why pods were refused, and why containers that ask for a node share their CPUs."""
-    from collections import defaultdict
-
-    from numa_trio.simulator.expectation import why_not_pinned
-
-    pods_by_message = defaultdict(list)
-    for verdict in verdicts:
-        if verdict.message is not None:
-            pods_by_message[verdict.message].append(verdict.pod.name)
-    for message, names in pods_by_message.items():
-        yield f"{', '.join(names)}: {message}"
-    for verdict in verdicts:
-        for placement in verdict.placements:
-            container = placement.container
-            if container.devices and (reason := why_not_pinned(verdict.pod, container)):
-                yield f"{verdict.pod.name}/{container.name}: not pinned to CPUs: {reason}"
-
-
-def _print_json(plan: "Plan", report: "Report") -> None:
-    import json
-
-    document = {
-        "machine": plan.machine.name,
-        "policy": plan.config.policy,
-        "scope": plan.config.scope,
-        "capacity": plan.resources[0].capacity,
-        "ok": not report.problems,
-        "problems": report.problems,
-        "timeline": [
-            {"seconds": round(seconds, 3), "event": what} for seconds, what in report.timeline
-        ],
-        "recovery_seconds": report.recovery_seconds and round(report.recovery_seconds, 3),
-        "rounds": [
-            {"kubelet": number, "pods": [_json_pod(plan, verdict) for verdict in verdicts]}
-            for number, verdicts in enumerate(report.verdicts, start=1)
-        ],
-    }
-    print(json.dumps(document, indent=2))
-
-
-def _json_pod(plan: "Plan", verdict: "Verdict") -> "dict[str, object]":
-    return {
-        "name": verdict.pod.name,
-        "namespace": verdict.pod.namespace,
-        "qos": verdict.pod.qos,
-        "admitted": verdict.admitted,
-        "reason": verdict.reason,
-        "message": verdict.message,
-        "containers": [_json_container(plan, placement) for placement in verdict.placements],
-    }
-
-
-def _json_container(plan: "Plan", placement: "Placement") -> "dict[str, object]":
-    from numa_trio.topology.lists import format_list
-
-    return {
-        "name": placement.container.name,
-        "kind": placement.container.kind,
-        "cpus": format_list(placement.cpus),
-        "exclusive": placement.exclusive,
-        "numa_nodes": sorted(_nodes_of_cpus(plan, placement)),
-        "memory_nodes": sorted(placement.memory_nodes),
-        "memory_bound": placement.memory_bound,
-        "devices": placement.devices,
-        "environment": placement.environment,
-    }
-
-
-def _nodes_of_cpus(plan: "Plan", placement: "Placement") -> set[int]:
-    return {cpu.node for cpu in plan.machine.cpus if cpu.id in placement.cpus}

@@ -37,7 +37,7 @@ class Plugins(Protocol):
         """Tell the plugin that a container gets these devices."""
 
     def allocated(self) -> None:
-        """Hear that a container has all its devices."""
+        """Hear that a container has all its devices, and write that down."""
 
 
 @frozen

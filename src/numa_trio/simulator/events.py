@@ -27,6 +27,7 @@ class EventKind(StrEnum):
     ALLOCATED = "Allocate answered"
     PRE_STARTED = "PreStartContainer answered"
     CHECKPOINT = "checkpoint written"
+    NO_CHECKPOINT = "checkpoint not written"
     ADMITTED = "pod admitted"  # a pod
     REJECTED = "pod rejected"
     NOT_STARTED = "container not started"  # a pod and its container

@@ -46,9 +46,9 @@ class _Life:
 
     connections: PluginConnections
     scope: trio.CancelScope
-    server: trio.CancelScope
     over: trio.Event
-    server_over: trio.Event
+    server: trio.CancelScope = field(factory=trio.CancelScope)
+    server_over: trio.Event = field(factory=trio.Event)
 
 
 @define(eq=False)
@@ -155,9 +155,7 @@ class KubeletStandIn:
                 connections = PluginConnections(
                     self.directory, self.node.devices, self.log, nursery, self.disconnect_trap
                 )
-                life = _Life(
-                    connections, nursery.cancel_scope, trio.CancelScope(), over, trio.Event()
-                )
+                life = _Life(connections, nursery.cancel_scope, over)
                 await nursery.start(self._serve, life)
                 task_status.started(life)
                 await trio.sleep_forever()

@@ -26,7 +26,7 @@ from numa_trio.plugin.messages import (
     Registration,
 )
 from numa_trio.simulator.admission import PluginFailed
-from numa_trio.simulator.checkpoint import write_checkpoint
+from numa_trio.simulator.checkpoint import CHECKPOINT, write_checkpoint
 from numa_trio.simulator.devices import DeviceManager
 from numa_trio.simulator.events import EventKind, EventLog
 from numa_trio.simulator.resource_names import is_extended_resource
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @define(eq=False)
 class _Endpoint:
-    """A plugin that has registered, and whether it is still there."""
+    """A plugin that has registered, and whether kubelet has closed its connection since."""
 
     client: PluginClient
     options: PluginOptions = field(factory=PluginOptions)
@@ -62,8 +62,9 @@ class PluginConnections:
     log: EventLog
     nursery: trio.Nursery
     disconnect_trap: bool
-    _registered: dict[str, _Endpoint] = field(factory=dict)  # by resource, those that are gone not
-    _endpoints: dict[str, _Endpoint] = field(factory=dict)  # by resource, also those that are gone
+    # By resource: who registered last and has not been disconnected, and whose devices are used.
+    _registered: dict[str, _Endpoint] = field(factory=dict)
+    _endpoints: dict[str, _Endpoint] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         for resource in self.devices.resources:
@@ -89,7 +90,7 @@ class PluginConnections:
             endpoint = _Endpoint(client)
             self._registered[resource] = endpoint  # what was registered before is not closed
             try:
-                endpoint.options = await _call_back(client)
+                endpoint.options = await _call_back(endpoint)
             except RegistrationRefused:
                 self._registered.pop(resource, None)
                 raise
@@ -105,8 +106,9 @@ class PluginConnections:
         def listed(devices: Sequence[Device]) -> None:
             self.devices.update(resource, devices)
             healthy = self.devices.allocatable(resource)
-            self.log.record(EventKind.LISTED, resource, f"{healthy} of {len(devices)} healthy")
-            self.write_checkpoint()
+            detail = f"{healthy} of {len(devices)} devices healthy"
+            self.log.record(EventKind.LISTED, resource, detail)
+            self._write_checkpoint()
 
         self.log.record(EventKind.WATCHING, resource)
         try:
@@ -116,13 +118,15 @@ class PluginConnections:
         else:
             self.log.record(EventKind.STREAM_ENDED, resource)
 
-    def _disconnect(self, resource: str, endpoint: _Endpoint) -> None:
+    def _disconnect(self, resource: str, registered: _Endpoint) -> None:
         del self._registered[resource]
-        endpoint.client.close()
-        endpoint.connected = False
-        self.devices.disconnect(resource)
+        registered.connected = False
+        registered.client.close()
+        if used := self._endpoints.get(resource):
+            used.connected = False
+            self.devices.disconnect(resource)
+            self.nursery.start_soon(self._forget_later, resource, used)
         self.log.record(EventKind.DISCONNECTED, resource)
-        self.nursery.start_soon(self._forget_later, resource, endpoint)
 
     async def _forget_later(self, resource: str, gone: _Endpoint | None) -> None:
         await trio.sleep(STOP_GRACE)
@@ -130,12 +134,17 @@ class PluginConnections:
             self._endpoints.pop(resource, None)
             self.devices.forget(resource)
             self.log.record(EventKind.FORGOTTEN, resource)
-            self.write_checkpoint()
+            self._write_checkpoint()
 
-    def write_checkpoint(self) -> None:
-        """Write down who has which devices."""
-        write_checkpoint(self.directory, self.devices)
+    def _write_checkpoint(self) -> OSError | None:
+        """Write down who has which devices; gives the problem if that fails."""
+        try:
+            write_checkpoint(self.directory, self.devices)
+        except OSError as problem:
+            self.log.record(EventKind.NO_CHECKPOINT, detail=str(problem))
+            return problem
         self.log.record(EventKind.CHECKPOINT)
+        return None
 
     # What admission asks of the plugins:
 
@@ -159,8 +168,9 @@ class PluginConnections:
         return answers[0]
 
     def allocated(self) -> None:
-        """A container has its devices: write that down."""
-        self.write_checkpoint()
+        """Write down that a container has its devices; raises `PluginFailed` if that fails."""
+        if problem := self._write_checkpoint():
+            raise PluginFailed(f'failed to write checkpoint file "{CHECKPOINT}": {problem}')
 
     async def pre_start(self, resource: str, device_ids: Sequence[str]) -> None:
         """Call PreStartContainer where the plugin wants it; raises `PluginFailed`."""
@@ -200,21 +210,24 @@ def _check(registration: Registration) -> None:
         raise RegistrationRefused(f'the ResourceName "{registration.resource_name}" is invalid')
 
 
-async def _call_back(client: PluginClient) -> PluginOptions:
+async def _call_back(endpoint: _Endpoint) -> PluginOptions:
     """Dial the plugin, again and again if need be, and ask for its options."""
     try:
         with trio.fail_after(DIAL_LIMIT):
             while True:
                 try:
-                    return await client.options()
+                    return await endpoint.client.options()
                 except PluginUnavailable:
+                    if not endpoint.connected:
+                        problem = _rpc_error("CANCELED", "grpc: the client connection is closing")
+                        break
                     await trio.sleep(_DIAL_PAUSE)
     except trio.TooSlowError:
         reason = "failed to dial device plugin: context deadline exceeded"
         raise RegistrationRefused(reason) from None
     except PluginRefused as refusal:
         problem = _rpc_error(refusal.code, refusal.message)
-        raise RegistrationRefused(f"failed to get device plugin options: {problem}") from refusal
+    raise RegistrationRefused(f"failed to get device plugin options: {problem}")
 
 
 def _rpc_error(code: str, message: str) -> str:

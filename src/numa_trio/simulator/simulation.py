@@ -27,7 +27,7 @@ SOCKET_DIR = "sockets"
 
 _TOLD = {
     EventKind.LISTENING: "kubelet listens on {subject}",
-    EventKind.LISTED: "{subject} registered, {detail}",
+    EventKind.LISTED: "{subject}: {detail}",
     EventKind.REFUSED: "kubelet refuses to register {subject}: {detail}",
     EventKind.DISCONNECTED: "{subject} lost its plugin",
     EventKind.STOPPED: "kubelet was killed; kubelet.sock stays behind, dead",
@@ -142,22 +142,18 @@ class _Run:
                 f"not all resources were allocatable within {WAIT_LIMIT:g} s:"
                 f" expected {wanted}, found {seen}"
             )
-        if surplus := seen.keys() - wanted:
-            self.report.problems.append(f"the agent offers {', '.join(sorted(surplus))} as well")
+        if surplus := sorted(seen.keys() - wanted):
+            self._complain([f"the agent offers {', '.join(surplus)}, which it should not"])
 
     async def _admit_all(self, kubelet: KubeletStandIn, expected: Sequence[Verdict]) -> None:
         verdicts: list[Verdict] = []
         self.report.verdicts.append(verdicts)
-        life = "" if len(self.report.verdicts) == 1 else "after the restart: "
         for pod, planned in zip(self.plan.pods, expected, strict=True):
             self.observer.waiting(f"kubelet to admit {pod.name}")
             verdict = scheduler_verdict(kubelet.node, pod) or await self._admit(kubelet, pod)
             verdicts.append(verdict)
-            problems = differences(planned, verdict) + broken_promises(
-                self.plan.machine, self.plan.resources, verdict
-            )
-            known = set(self.report.problems)
-            self.report.problems += (life + each for each in problems if each not in known)
+            self._complain(differences(planned, verdict))
+            self._complain(broken_promises(self.plan.machine, self.plan.resources, verdict))
         counts = Counter(verdict.reason or "running" for verdict in verdicts)
         self._tell("pods: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
 
@@ -188,6 +184,12 @@ class _Run:
     def _on_event(self, event: Event) -> None:
         if text := _TOLD.get(event.kind):
             self._tell(text.format(subject=event.subject, detail=event.detail))
+
+    def _complain(self, problems: Sequence[str]) -> None:
+        """Note the problems that are new."""
+        after = "after the restart: " if len(self.report.verdicts) > 1 else ""
+        known = set(self.report.problems)
+        self.report.problems += (after + each for each in problems if each not in known)
 
     def _tell(self, what: str) -> None:
         seconds = trio.current_time() - self._start

@@ -3,8 +3,11 @@
 The agent reads NUMA nodes from such a tree; kubelet reads sockets and cores from it as well.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from attrs import evolve
 
 from numa_trio.simulator.cpus import Cpu
 from numa_trio.simulator.node import SimulatedMachine
@@ -29,8 +32,12 @@ def read_simulated_machine(root: Path, name: str) -> SimulatedMachine:
     """The machine whose sysfs is at `root`; raises what `read_machine` raises.
 
     Where the kernel tells nothing of cores and sockets, each CPU is a core, each node a socket.
+    Where it knows no NUMA nodes, kubelet takes the memory of the whole machine for the node's.
     """
     machine = read_machine(root)
+    if not machine.numa_aware:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        machine = evolve(machine, nodes=(evolve(machine.nodes[0], memory_bytes=memory),))
     cpus = (_read_cpu(root, node.id, cpu) for node in machine.nodes for cpu in sorted(node.cpus))
     return SimulatedMachine(name, machine, tuple(cpus))
 
