@@ -10,7 +10,7 @@ from attrs import define, evolve, field
 
 from agent.chromium import Chromium, open_chromium
 from agent.observations import in_phase, node_of, observe
-from numa_trio.agent.counts import HttpDrop
+from numa_trio.agent.counts import HttpDrop, Outcome
 from numa_trio.agent.http import serve_http
 from numa_trio.agent.moment import Moment
 from numa_trio.agent.observation import Observation
@@ -199,7 +199,7 @@ async def test_a_refresh_exchanges_only_what_changed(shown: Shown) -> None:
     """What is the same stays the same element, and where it is on the screen; the title follows."""
     resources = [in_phase(Phase.STREAMING, number) for number in range(20)]
     shown.observed = observe(*resources)
-    await shown.ask(shown.chromium.resize, 800, 400)
+    await shown.ask(shown.chromium.resize, 500, 400)
     await shown.open()
     await shown.run(
         """
@@ -211,6 +211,7 @@ async def test_a_refresh_exchanges_only_what_changed(shown: Shown) -> None:
         """
     )
     resources[3].status.has_streams(0)
+    resources[3].counts.registration(Outcome.REFUSED)
     await shown.wait_for("document.title.startsWith('not ready')")
     assert await shown.run("return document.querySelector('#node-3 .state').innerText") == (
         "registered"
@@ -218,6 +219,8 @@ async def test_a_refresh_exchanges_only_what_changed(shown: Shown) -> None:
     assert await shown.run("return changing.isConnected") is False
     assert await shown.run("return looked_at.isConnected") is True
     assert abs(await shown.run("return looked_at.getBoundingClientRect().top - height")) < 1
+    # The table of distances is in a part that did change.
+    assert "1 refused" in await shown.run("return document.getElementById('history').innerText")
     assert await shown.run("return document.querySelector('.scroll').scrollLeft") == 15
 
 
