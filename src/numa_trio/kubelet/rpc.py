@@ -19,6 +19,7 @@ import grpclib.client
 import grpclib.server
 import trio
 import trio_asyncio
+from grpclib.config import Configuration
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.protocol import H2Protocol
@@ -53,6 +54,9 @@ MAX_REQUEST_BYTES = 4 * 1024 * 1024
 
 # Kubelet resets a call now and then; a peer that does little else wants to keep us busy.
 MAX_RESETS = 1000
+
+# A Unix socket tells when its peer goes. Each timer, though cancelled, would be kept for two hours.
+_NO_KEEPALIVE = Configuration(_keepalive_time=None)
 
 # How long ending streams and closing connections may take, in seconds each.
 _FAREWELL = 0.4
@@ -171,7 +175,7 @@ class _Server(grpclib.server.Server):
     def __init__(
         self, service: Any, on_drop: Callable[[Drop], None] = lambda _reason: None
     ) -> None:
-        super().__init__([service])
+        super().__init__([service], config=_NO_KEEPALIVE)
         self.on_drop = on_drop
         self.connections: set[_Connection] = set()
         self._none_open = asyncio.Event()
