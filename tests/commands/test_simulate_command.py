@@ -69,11 +69,12 @@ def test_built_in_pods_come_out_right(capsys: pytest.CaptureFixture[str]) -> Non
     assert re.search(r"\d\.\d\d s  kubelet was killed", out)
     assert out.count("numa-align/numa-1: 100 of 100 devices healthy") == 2
     assert re.search(r"^pinned +app +runs +0 +\S+ +0 +NUMA_NODE=0 *$", out, re.MULTILINE)
+    assert re.search(r"^with-init +init \(init\) +runs +0 .* NUMA_NODE=0 *$", out, re.MULTILINE)
+    assert re.search(r"^init-elsewhere +refused *$", out, re.MULTILINE)
     assert re.search(
-        r"^with-init-container +prepare \(init\) +runs +0 .* NUMA_NODE=0 *$", out, re.MULTILINE
-    )
-    assert re.search(
-        r"^init-container-without-the-node +TopologyAffinityError *$", out, re.MULTILINE
+        r"^init-elsewhere, too-many-cpus, two-nodes: TopologyAffinityError: Pod was rejected: ",
+        out,
+        re.MULTILINE,
     )
     assert "half-a-cpu/app: not pinned to CPUs: cpu 500m is not a whole number of CPUs" in out
     assert "Each of the 8 pods got what its manifest asks for" in out
@@ -192,7 +193,7 @@ def test_agent_with_the_wrong_topology(
     assert simulate() == 1
 
     out = capsys.readouterr().out
-    assert "init-container-without-the-node: expected that it is refused" in out
+    assert "init-elsewhere: expected that it is refused" in out
     assert "on-numa-1/app asks for node 1, but its CPUs 1 are elsewhere" in out
 
 

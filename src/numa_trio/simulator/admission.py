@@ -17,6 +17,8 @@ from numa_trio.simulator.memory import NoMemory
 from numa_trio.simulator.node import Node, Placement
 from numa_trio.simulator.pod import Container, Pod
 
+UNSCHEDULABLE = "Unschedulable"  # the scheduler's reason, of a pod that stays Pending
+
 _NO_HINT = Hint(None, preferred=False)
 
 
@@ -92,7 +94,7 @@ def scheduler_verdict(node: Node, pod: Pod) -> Verdict | None:
         "Too many pods" if s.resource == "pods" else f"Insufficient {s.resource}" for s in short
     )
     message = ", ".join(f"1 {reason}" for reason in reasons)
-    return Verdict(pod, reason="Unschedulable", message=f"0/1 nodes are available: {message}.")
+    return Verdict(pod, reason=UNSCHEDULABLE, message=f"0/1 nodes are available: {message}.")
 
 
 async def _allocate(node: Node, pod: Pod, plugins: Plugins) -> None:

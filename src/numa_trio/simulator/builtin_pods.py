@@ -26,10 +26,10 @@ def builtin_pods(machine: SimulatedMachine, resources: Sequence[NumaResource]) -
     cpus_of_last = sum(cpu.node == last.node for cpu in machine.cpus)
     odd = [
         _pod("half-a-cpu", Fraction(1, 2), last),
-        _pod("more-cpus-than-the-node", Fraction(cpus_of_last + 1), last),
+        _pod("too-many-cpus", Fraction(cpus_of_last + 1), last),
     ]
     if first is not last:
-        odd.append(_pod("two-nodes-at-once", Fraction(1), first, last))
+        odd.append(_pod("two-nodes", Fraction(1), first, last))
     return (*each_node, *examples, *odd)
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from numa_trio.simulator.admission import Verdict
+from numa_trio.simulator.admission import UNSCHEDULABLE, Verdict
 from numa_trio.simulator.expectation import why_not_pinned
 from numa_trio.simulator.hints import Policy
 from numa_trio.simulator.node import Placement
@@ -76,7 +76,8 @@ def _table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
         column.overflow = "fold"
     for verdict in verdicts:
         if not verdict.admitted:
-            table.add_row(verdict.pod.name, "", Text(str(verdict.reason), style="yellow"))
+            outcome = "pending" if verdict.reason == UNSCHEDULABLE else "refused"
+            table.add_row(verdict.pod.name, "", Text(outcome, style="yellow"))
         for placement in verdict.placements:
             kind = placement.container.kind
             table.add_row(
@@ -95,10 +96,10 @@ def _remarks(verdicts: Sequence[Verdict]) -> Iterator[str]:
     """Why pods were refused, and why containers that ask for a node share their CPUs."""
     refused = defaultdict(list)
     for verdict in verdicts:
-        if verdict.message is not None:
-            refused[verdict.message].append(verdict.pod.name)
-    for message, names in refused.items():
-        yield f"{', '.join(names)}: {message}"
+        if not verdict.admitted:
+            refused[f"{verdict.reason}: {verdict.message}"].append(verdict.pod.name)
+    for why, names in refused.items():
+        yield f"{', '.join(names)}: {why}"
     for verdict in verdicts:
         for placement in verdict.placements:
             container = placement.container
