@@ -12,6 +12,7 @@ from numa_trio.agent.http import serve_http
 from numa_trio.agent.observation import Observer
 from numa_trio.agent.plugin_scope import PluginScope, supervise
 from numa_trio.agent.routes import Routes
+from numa_trio.agent.settling import settle
 from numa_trio.agent.status import ResourceStatus
 from numa_trio.kubelet.directory import KUBELET_SOCKET, choose_directory
 from numa_trio.kubelet.plugin_socket import is_plugin_socket_name, remove_dead_sockets
@@ -32,6 +33,7 @@ async def run_agent(settings: Settings) -> None:
     """
     async with open_bridge(), trio.open_nursery() as nursery:
         await nursery.start(_stop_on_signal, nursery.cancel_scope)
+        nursery.start_soon(settle)
         await Agent(settings).run()
     log.info("Stopped")
 
