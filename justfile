@@ -145,6 +145,14 @@ vm-test:
 slow-test:
     pytest -m slow
 
+# Make a cluster of virtual machines with several NUMA nodes on this host (docs/testing.md); as root.
+cluster-up:
+    cd tests && python -m infra.cluster up
+
+# Stop those virtual machines and delete what they wrote.
+cluster-down:
+    cd tests && python -m infra.cluster down
+
 # ---- Run in a cluster: the one of kubectl's current context ----
 
 # Print what `deploy` applies: the overlay, with `registry` and `tag`.

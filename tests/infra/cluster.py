@@ -320,7 +320,9 @@ def _say(text: str) -> None:
 def _explain(bed: Bed) -> None:
     path = f" PATH={bed.choices.binaries}:$PATH" if bed.choices.binaries else ""
     _say(f"the cluster is up. In your shell: export KUBECONFIG={bed.kubeconfig}{path}")
-    _say(f"then: REGISTRY=localhost:{REGISTRY_PORT} just push && REGISTRY={REGISTRY} just e2e")
+    _say(f"push an image: export REGISTRY=localhost:{REGISTRY_PORT}; just build; just push")
+    _say("(buildah and podman want --tls-verify=false after push)")
+    _say(f"test it: REGISTRY={REGISTRY} just e2e")
     for machine in bed.machines:
         _say(" ".join(bed.ssh(machine, "")).rstrip() + f"  # {machine.name}")
 
