@@ -22,8 +22,8 @@ class Observation:
 
     `advertisements` has each online NUMA node, and is None before the nodes were read for the first
     time; `kubelet_problem` says why there is no kubelet.sock, if there is none; `topology_problem`
-    why the nodes could not be read the last time, if they could not. `tasks` are Trio's, the agent's
-    own and those of its connections.
+    why the nodes could not be read the last time, if they could not. `tasks` are Trio's: the
+    agent's own and those of its connections.
     """
 
     now: Moment
