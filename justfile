@@ -136,6 +136,10 @@ image-test:
 manifest-test:
     pytest -m kubectl
 
+# Let Prometheus' promtool try the alert rules on the scenarios of tests/agent; no server.
+alert-test:
+    pytest -m promtool
+
 # Boot a Debian kernel with several NUMA nodes in QEMU and run the built wheel in it.
 vm-test:
     tests/infra/install-prerequisites.sh
