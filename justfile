@@ -18,7 +18,7 @@ base_image := env("BASE_IMAGE", "")
 overlay := env("OVERLAY", "kubeadm")
 
 # The development environment that `just setup` makes goes before what else is installed.
-export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+export PATH := justfile_directory() / ".venv-dev/bin:" + env("PATH")
 
 # List the recipes.
 default:
@@ -26,11 +26,11 @@ default:
 
 # ---- Develop ----
 
-# Make the development environment in .venv: exact, hash-checked versions, and this checkout.
+# Make the development environment in .venv-dev: exact, hash-checked versions, and this checkout.
 setup python="python3":
-    {{ python }} -m venv .venv
-    .venv/bin/pip install --quiet --require-hashes -r requirements/dev.txt
-    .venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+    {{ python }} -m venv .venv-dev
+    .venv-dev/bin/pip install --quiet --require-hashes -r requirements/dev.txt
+    .venv-dev/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 
 # Run the agent against a kubelet stand-in on this machine; arguments go to `numa-trio simulate`.
 [positional-arguments]
