@@ -46,7 +46,8 @@ class GrpcioPlugin:
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,
         )
-        return stub(request, timeout=PATIENCE, wait_for_ready=True)
+        # Like kubelet, it sends no deadline along; it only waits no longer.
+        return stub.future(request, wait_for_ready=True).result(timeout=PATIENCE)
 
     def allocate(self, *containers: list[str]) -> Any:
         request = AllocateRequest(

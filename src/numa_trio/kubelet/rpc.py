@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import grpclib.client
 import grpclib.server
+import h2.connection
 import trio
 import trio_asyncio
 from grpclib.config import Configuration
@@ -54,6 +55,10 @@ MAX_REQUEST_BYTES = 4 * 1024 * 1024
 
 # Kubelet resets a call now and then; a peer that does little else wants to keep us busy.
 MAX_RESETS = 1000
+
+# h2 remembers how each stream of a connection ended, by default of the last 65,536: that is 7 MiB
+# of memory for the one connection that kubelet keeps. Only frames that cross in flight need it.
+h2.connection.H2Connection.MAX_CLOSED_STREAMS = 1024
 
 # A Unix socket tells when its peer goes. Each timer, though cancelled, would be kept for two hours.
 _NO_KEEPALIVE = Configuration(_keepalive_time=None)
