@@ -167,6 +167,7 @@ def test_all_of_kubelets_managers_are_static() -> None:
     assert configuration["reservedSystemCPUs"] == "0"
 
 
+@pytest.mark.slow  # needs the openssl program
 def test_certificates_hold_for_whom_they_are(authority: Authority) -> None:
     """openssl accepts the API server's for each name and address by which it is called."""
     plane = ControlPlane.issue(authority, SERVER)
@@ -180,6 +181,7 @@ def test_certificates_hold_for_whom_they_are(authority: Authority) -> None:
         _verify(authority, plane.server.certificate, "-verify_ip", "192.0.2.1")
 
 
+@pytest.mark.slow  # needs the openssl program
 def test_a_nodes_certificate_names_the_node(authority: Authority, binaries: Path) -> None:
     """The node authorizer knows kubelet by group and name."""
     worker_tree(binaries, WORKER, SERVER, authority)
@@ -203,6 +205,7 @@ def _files_named_in(words: list[str]) -> set[str]:
     return {word.partition("=")[2] for word in words if "=/etc/" in word}
 
 
+@pytest.mark.slow  # needs the openssl program
 def test_the_server_has_every_file_that_its_programs_are_told_of(
     authority: Authority, binaries: Path
 ) -> None:
@@ -216,6 +219,7 @@ def test_the_server_has_every_file_that_its_programs_are_told_of(
     assert named <= set(files)
 
 
+@pytest.mark.slow  # needs the openssl program
 def test_the_worker_has_every_file_that_kubelet_is_told_of(
     authority: Authority, binaries: Path
 ) -> None:
@@ -229,6 +233,7 @@ def test_the_worker_has_every_file_that_kubelet_is_told_of(
     assert named <= set(files)
 
 
+@pytest.mark.slow  # needs the openssl program
 def test_secrets_are_roots_alone(authority: Authority, binaries: Path) -> None:
     """Keys, and what has keys in it."""
     files: dict[str, File | Link] = {
@@ -241,6 +246,7 @@ def test_secrets_are_roots_alone(authority: Authority, binaries: Path) -> None:
     assert all(isinstance(entry, File) and entry.mode == 0o600 for entry in keys)
 
 
+@pytest.mark.slow  # needs the openssl program
 def test_a_newer_containerd_of_the_folder_replaces_debians(
     authority: Authority, binaries: Path
 ) -> None:
