@@ -13,6 +13,12 @@ from typing import Any, Self
 PATIENCE = 60.0  # seconds; only a slow machine ever needs more than one
 
 
+def prompt_end() -> float:
+    """The seconds in which the agent must end after a signal: 2, if the machine has time for it."""
+    busy = os.getloadavg()[0] > (os.cpu_count() or 1)
+    return PATIENCE if busy else 2.0
+
+
 class AgentProcess:
     """`numa-trio run` on a socket directory; leave the context to end it with SIGTERM."""
 

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-HELP = "serve the NUMA nodes of this machine to kubelet, until SIGTERM"
+HELP = "Serve the NUMA nodes of this machine to kubelet, until SIGTERM or SIGINT."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
