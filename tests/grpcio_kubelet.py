@@ -9,6 +9,7 @@ import stat
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,10 @@ class GrpcioKubelet:
 
     def start(self, *, wipe: bool = True) -> None:
         """Delete every socket as kubelet does, or only its own; then listen on a new one."""
-        for path in self.directory.iterdir():
-            if stat.S_ISSOCK(path.stat().st_mode) and (wipe or path == self.socket):
-                path.unlink()
+        for path in list(self.directory.iterdir()):
+            with suppress(FileNotFoundError):  # a plugin may remove its own at the same time
+                if stat.S_ISSOCK(path.stat().st_mode) and (wipe or path == self.socket):
+                    path.unlink()
         self.lives += 1
         self._server = grpc.server(ThreadPoolExecutor(max_workers=32))
         handler = grpc.unary_unary_rpc_method_handler(

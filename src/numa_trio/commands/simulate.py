@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numa_trio.simulator.node import SimulatedMachine
     from numa_trio.simulator.simulation import Plan, Report
 
-HELP = "try the agent, pods and a kubelet restart on this or another machine, without a cluster"
+HELP = "Try the agent, pods and a kubelet restart on this or another machine, without a cluster."
 
 _HOST = "host"
 _INTERRUPTED = 128  # and the number of the signal, as shells have it
