@@ -178,6 +178,21 @@ async def test_waits_out_a_shortage(
     assert len(caplog.records) == 1
 
 
+async def test_in_a_shortage_those_who_dawdle_make_way(autojump_clock: MockClock) -> None:
+    """HTTP clients keep no descriptors from each other, nor from kubelet."""
+    client, ours = memory_stream_pair()
+    drops: list[HttpDrop] = []
+    server = HttpServer(respond, drops.append)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.answer, ours)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(server.serve, [FakeListener([errno.EMFILE])])
+        with trio.fail_after(0.5):
+            assert await client.receive_some() == b""
+        nursery.cancel_scope.cancel()
+    assert drops == [HttpDrop.CROWDED_OUT]
+
+
 async def test_opens_anew_when_a_listener_breaks(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -165,6 +165,7 @@ class HttpServer:
                     if problem.errno not in _SHORTAGE:
                         raise
                     self._note_shortage(problem)
+                    self._push_out_the_oldest()
                     await trio.sleep(0.1)
                 else:
                     connections.start_soon(self.answer, stream)
@@ -175,13 +176,16 @@ class HttpServer:
             self._last_shortage = now
             log.warning("Cannot accept HTTP connections: %s", os.strerror(problem.errno or 0))
 
-    async def answer(self, stream: trio.abc.HalfCloseableStream) -> None:
-        """Answer one request on a connection, and close it. Raises nothing."""
-        if len(self._open) >= MAX_CONNECTIONS:
-            oldest = next(iter(self._open))
+    def _push_out_the_oldest(self) -> None:
+        for oldest in list(self._open)[:1]:
             del self._open[oldest]
             oldest.cancel()
             self.on_drop(HttpDrop.CROWDED_OUT)
+
+    async def answer(self, stream: trio.abc.HalfCloseableStream) -> None:
+        """Answer one request on a connection, and close it. Raises nothing."""
+        if len(self._open) >= MAX_CONNECTIONS:
+            self._push_out_the_oldest()
         with trio.CancelScope() as scope:
             self._open[scope] = None
             try:
