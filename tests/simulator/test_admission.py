@@ -1,12 +1,17 @@
 """Verdicts on pods: what a real kubelet 1.36 was seen to do, and what its source says."""
 
+from functools import partial
+
 import pytest
+import trio
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from numa_trio.plugin.messages import ContainerAllocation
-from numa_trio.simulator.admission import PluginFailed, admit, scheduler_verdict
+from numa_trio.simulator.admission import PluginFailed, Verdict, admit, scheduler_verdict
 from numa_trio.simulator.hints import Policy, Scope
-from numa_trio.simulator.pod import Container, Resources
+from numa_trio.simulator.pod import Container, ContainerKind, Resources
 from numa_trio.simulator.quantity import parse_quantity
 from simulated import Cluster, cluster, container, init, machine, pod, sidecar
 
@@ -357,3 +362,77 @@ async def test_memory_of_a_node_is_bound_and_returned(small: Cluster) -> None:
     small.node.release(pod(container(numa=[1], memory="3Gi"), name="first"))
 
     assert (await small.admit(container(numa=[1], memory="1Gi"), name="second")).admitted
+
+
+CONTAINERS = st.builds(
+    container,
+    cpu=st.sampled_from(["1", "1", "2", "3", "500m", None]),
+    numa=st.sampled_from([[], [0], [1], [0, 1]]),
+    memory=st.sampled_from(["128Mi", "128Mi", "1Gi", "5Gi", None]),
+    kind=st.sampled_from(ContainerKind),
+    limits=st.sampled_from([True, True, True, True, False]),
+    slots=st.integers(1, 2),
+)
+
+
+def named(containers: list[Container]) -> list[Container]:
+    """With names of their own, init containers first, as a manifest has them."""
+    ordered = sorted(containers, key=lambda each: each.kind is ContainerKind.APP)
+    return [evolve(each, name=f"c{number}") for number, each in enumerate(ordered)]
+
+
+@given(
+    st.sampled_from(Policy),
+    st.sampled_from(Scope),
+    st.lists(st.tuples(st.lists(CONTAINERS, min_size=1, max_size=4).map(named), st.booleans())),
+)
+def test_any_pods_in_any_order(
+    policy: Policy, scope: Scope, wanted: list[tuple[list[Container], bool]]
+) -> None:
+    """Nothing is given twice, the node that was asked for is the one, and nothing is lost."""
+    small = cluster(machine([0, 1, 2], [3, 4, 5], threads=1), policy, scope, capacity=3)
+    before = state(small)
+    running: list[Verdict] = []
+    for number, (containers, leaves) in enumerate(wanted):
+        unchanged = state(small)
+        verdict = trio.run(partial(small.admit, *containers, name=f"pod-{number}"))
+        if verdict.admitted:
+            running.append(verdict)
+        else:
+            assert state(small) == unchanged
+        if policy is Policy.SINGLE_NUMA_NODE:
+            check_alignment(verdict)
+        check_owners(small, running)
+        if leaves and running:
+            small.node.release(running.pop(0).pod)
+    for verdict in running:
+        small.node.release(verdict.pod)
+    assert state(small) == before
+
+
+def state(small: Cluster) -> tuple[object, ...]:
+    node = small.node
+    free = {n: node.memory._free(n, "memory") for n in node.numa_nodes}
+    return node.cpus.shared, dict(node.devices.allocations), free, set(node.pods)
+
+
+def check_alignment(verdict: Verdict) -> None:
+    for placement in verdict.placements:
+        for resource in placement.devices:
+            asked = int(resource.rpartition("-")[2])
+            assert not placement.exclusive or placement.cpus <= {3 * asked + n for n in range(3)}
+            assert not placement.memory_bound or placement.memory_nodes == {asked}
+            assert placement.environment["NUMA_NODE"] == str(asked)
+
+
+def check_owners(small: Cluster, running: list[Verdict]) -> None:
+    """CPUs and devices have one owner, but for finished init containers of the same pod."""
+    cpus = []
+    devices = []
+    for verdict in running:
+        lasting = [p for p in verdict.placements if p.container.kind is not ContainerKind.INIT]
+        cpus += [cpu for p in lasting if p.exclusive for cpu in p.cpus]
+        devices += [each for p in lasting for ids in p.devices.values() for each in ids]
+    assert len(cpus) == len(set(cpus))
+    assert not small.node.cpus.shared.intersection(cpus)
+    assert len(devices) == len(set(devices))

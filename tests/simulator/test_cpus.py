@@ -77,6 +77,18 @@ def test_reuses_cpus_of_init_containers() -> None:
     assert manager.exclusive(both, first) < manager.exclusive(both, second) == {4, 5, 6}
 
 
+def test_reused_cpus_have_one_new_owner() -> None:
+    """What one container took over from the init container is not given to the next."""
+    manager = CpuManager.reserving(machine([0, 1, 2, 3]).cpus, 1)
+    both = pod(init(), container("a"), container("b"))
+
+    for each in both.containers:
+        manager.allocate(both, each, None)
+
+    own = [manager.exclusive(both, each) for each in both.containers]
+    assert own == [{1}, {1}, {2}]
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=8))
 def test_pods_never_share_exclusive_cpus(wanted: list[tuple[int, bool]]) -> None:
     """However pods come and go, each exclusive CPU has one owner, and none is lost."""

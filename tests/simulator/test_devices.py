@@ -4,7 +4,7 @@ import pytest
 
 from numa_trio.plugin.messages import ContainerAllocation, Device
 from numa_trio.simulator.devices import Allocation, DeviceManager, NoDevices
-from numa_trio.simulator.pod import Container, Pod, Resources
+from numa_trio.simulator.pod import Container, ContainerKind, Pod, Resources
 from numa_trio.simulator.quantity import parse_quantity
 from simulated import pod
 
@@ -92,6 +92,20 @@ def test_devices_in_use_are_not_given_again() -> None:
 
     devices.release(first)
     assert devices.choose(*asking(2), RESOURCE, None).complete() == ("d0", "d1")
+
+
+def test_hints_include_devices_of_the_init_container() -> None:
+    """Sets of nodes without the device that the init container leaves behind are left out."""
+    devices = manager((0,), (1,))
+    wanted = {RESOURCE: parse_quantity(1)}
+    first = Container("init", Resources(wanted, wanted), ContainerKind.INIT)
+    app = Container("app", Resources(wanted, wanted))
+    both = pod(first, app)
+    devices.allocate(both, first, RESOURCE, Allocation(("d1",), ContainerAllocation()))
+
+    found = devices.hints(both, app)[RESOURCE]
+
+    assert [set(hint.nodes or ()) for hint in found or ()] == [{1}, {0, 1}]
 
 
 def test_words_for_a_resource_without_devices() -> None:

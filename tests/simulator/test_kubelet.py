@@ -17,7 +17,12 @@ from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.checkpoint import CHECKPOINT, restore_checkpoint, write_checkpoint
 from numa_trio.simulator.devices import Allocation, DeviceManager, Holder
 from numa_trio.simulator.events import EventKind
-from numa_trio.simulator.kubelet import KubeletIsDown, KubeletStandIn, open_kubelet
+from numa_trio.simulator.kubelet import (
+    WIPE_TO_LISTEN,
+    KubeletIsDown,
+    KubeletStandIn,
+    open_kubelet,
+)
 from numa_trio.simulator.plugin_connections import DIAL_LIMIT, STOP_GRACE
 from plugin_double import PluginDouble, open_plugin
 from simulated import container, init, machine, pod
@@ -84,6 +89,20 @@ async def test_start_deletes_sockets_only(tmp_path: Path) -> None:
 
     assert names == {"notes", "folder", "kubelet.sock"}
     assert happened(kubelet, EventKind.WIPED) == [(EventKind.WIPED, "numa-0.sock")]
+
+
+async def test_listens_some_time_after_the_wipe(tmp_path: Path) -> None:
+    """Between the wipe and the new kubelet.sock some 20 ms go by."""
+    async with started(tmp_path) as kubelet:
+        await kubelet.stop()
+        await kubelet.start()
+
+    wiped, listening = (
+        event.seconds
+        for event in kubelet.log.events[-2:]
+        if event.kind in {EventKind.WIPED, EventKind.LISTENING}
+    )
+    assert listening - wiped >= WIPE_TO_LISTEN
 
 
 async def test_stop_leaves_a_dead_socket(kubelet: KubeletStandIn, plugin: PluginDouble) -> None:
@@ -321,7 +340,8 @@ async def test_plugin_that_ends(clock: MockClock, tmp_path: Path) -> None:
         assert kubelet.capacity(NUMA_1) == 4
 
         clock.jump(11)
-        await kubelet.wait_until(lambda: kubelet.capacity(NUMA_1) == 0)
+        with trio.fail_after(PATIENCE):
+            await kubelet.wait_until(lambda: kubelet.capacity(NUMA_1) == 0)
         assert kubelet.allocatable(NUMA_1) == 0
 
 
@@ -399,6 +419,35 @@ async def test_rolling_update(tmp_path: Path, trap: bool) -> None:
         if trap:  # the cure
             await new.register()
             await kubelet.wait_allocatable(NUMA_1, 4)
+
+
+@pytest.mark.parametrize("trap", [True, False])
+async def test_refused_registration_of_a_plugin_that_lives(
+    clock: MockClock, tmp_path: Path, trap: bool
+) -> None:
+    """Kubelet 1.36 then loses track of the plugin's end, too: its devices stay allocatable."""
+
+    async def time_passes() -> None:
+        await kubelet.wait_until(lambda: len(happened(kubelet, EventKind.REGISTER)) == 2)
+        await wait_all_tasks_blocked()
+        clock.jump(DIAL_LIMIT)
+
+    async with (
+        started(tmp_path, disconnect_trap=trap, patience=PATIENCE + DIAL_LIMIT) as kubelet,
+        open_plugin(tmp_path, 1) as plugin,
+    ):
+        await plugin.serve()
+        await plugin.register()
+        await kubelet.wait_allocatable(NUMA_1, 4)
+        plugin.nursery.start_soon(time_passes)
+        with pytest.raises(RegistrationRefused):
+            await plugin.register(endpoint="nobody.sock")
+
+        await plugin.die()
+        await kubelet.wait_until(lambda: bool(happened(kubelet, EventKind.STREAM_ENDED)))
+        await wait_all_tasks_blocked(0.05)
+
+        assert kubelet.allocatable(NUMA_1) == (4 if trap else 0)
 
 
 async def test_cut_off_while_it_is_called_back(
@@ -561,7 +610,11 @@ async def test_checkpoint_in_kubelets_format(kubelet: KubeletStandIn, plugin: Pl
 
 
 @pytest.mark.parametrize(
-    "damage", ["", "{", "[]", "{}", '{"Data": {}, "Checksum": 1}', '{"Data": 1, "Checksum": null}']
+    "damage",
+    [
+        *("", "{", "[]", "{}", '{"Data": {}, "Checksum": 1}', '{"Data": 1, "Checksum": null}'),
+        '{"Data": {"PodDeviceEntries": null, "RegisteredDevices": {}}, "Checksum": 1}',
+    ],
 )
 async def test_damaged_checkpoint_is_ignored(
     kubelet: KubeletStandIn, plugin: PluginDouble, damage: str

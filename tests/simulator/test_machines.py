@@ -89,6 +89,15 @@ def test_huge_pages_and_reserved_memory_are_not_for_pods(tmp_path: Path) -> None
     assert node.allocatable()["hugepages-2Mi"] == 1 << 30
 
 
+def test_little_memory_is_reserved_of_little(tmp_path: Path) -> None:
+    """Of a small node an eighth is reserved, and nothing of a node without CPUs."""
+    text = "nodes: [{id: 0, cpus: 0-1, memory: 1Gi}, {id: 1, memory: 1Gi}]"
+
+    node = Node.create(load(tmp_path, text), KubeletConfig())
+
+    assert [node.memory.allocatable[n]["memory"] for n in (0, 1)] == [7 << 27, 1 << 30]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -106,6 +106,19 @@ def test_memory_of_init_containers_is_used_again() -> None:
     assert hinted(memory, 6, "other")[0] == ({1}, True)
 
 
+def test_init_containers_use_the_same_memory_one_after_the_other() -> None:
+    """Two init containers leave behind the larger of their amounts, not the sum."""
+    memory = manager(100)
+    inits = [container(name, memory="40Mi", kind=ContainerKind.INIT) for name in ("a", "b")]
+    app = container(memory="60Mi")
+    three = pod(*inits, app)
+    for each in three.containers:
+        memory.allocate(three, each, Hint(frozenset({0}), True))
+
+    assert hinted(memory, 40, "other") == [({0}, True)]
+    assert hinted(memory, 41, "other") == []
+
+
 def test_burstable_pods_are_not_bound() -> None:
     """Only Guaranteed pods have their memory bound."""
     app = container(limits=False)

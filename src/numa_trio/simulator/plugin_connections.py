@@ -53,8 +53,8 @@ class _Endpoint:
 class PluginConnections:
     """The plugins of one life of kubelet; its tasks run in `nursery`.
 
-    With `disconnect_trap`, as in 1.36, the end of a stream disconnects whichever plugin is
-    registered for the resource by then; without, only the plugin whose stream it was.
+    With `disconnect_trap`, as in 1.36, the end of a stream disconnects whichever plugin called
+    Register last for the resource; without, only the plugin whose stream it was.
     """
 
     directory: Path
@@ -62,9 +62,8 @@ class PluginConnections:
     log: EventLog
     nursery: trio.Nursery
     disconnect_trap: bool
-    # By resource: who registered last and has not been disconnected, and whose devices are used.
-    _registered: dict[str, _Endpoint] = field(factory=dict)
-    _endpoints: dict[str, _Endpoint] = field(factory=dict)
+    _last: dict[str, _Endpoint] = field(factory=dict)  # by resource, who called Register last
+    _endpoints: dict[str, _Endpoint] = field(factory=dict)  # by resource, who is asked for devices
 
     def __attrs_post_init__(self) -> None:
         for resource in self.devices.resources:
@@ -88,19 +87,22 @@ class PluginConnections:
         resource = registration.resource_name
         async with connect_plugin(self.directory / registration.endpoint) as client:
             endpoint = _Endpoint(client)
-            self._registered[resource] = endpoint  # what was registered before is not closed
+            self._last[resource] = endpoint  # the one before is not closed
             try:
                 endpoint.options = await _call_back(endpoint)
             except RegistrationRefused:
-                self._registered.pop(resource, None)
+                self._last.pop(resource, None)
                 raise
             self._endpoints[resource] = endpoint
             self.log.record(EventKind.OPTIONS, resource)
             task_status.started()
             await self._follow(resource, client)
-            registered = self._registered.get(resource)
-            if registered and (registered is endpoint or self.disconnect_trap):
-                self._disconnect(resource, registered)
+            if self.disconnect_trap:
+                ended = self._last.pop(resource, None)
+            else:
+                ended = endpoint if self._endpoints.get(resource) is endpoint else None
+            if ended:
+                self._disconnect(resource, ended)
 
     async def _follow(self, resource: str, client: PluginClient) -> None:
         def listed(devices: Sequence[Device]) -> None:
@@ -118,10 +120,9 @@ class PluginConnections:
         else:
             self.log.record(EventKind.STREAM_ENDED, resource)
 
-    def _disconnect(self, resource: str, registered: _Endpoint) -> None:
-        del self._registered[resource]
-        registered.connected = False
-        registered.client.close()
+    def _disconnect(self, resource: str, endpoint: _Endpoint) -> None:
+        endpoint.connected = False
+        endpoint.client.close()
         if used := self._endpoints.get(resource):
             used.connected = False
             self.devices.disconnect(resource)
