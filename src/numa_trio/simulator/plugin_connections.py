@@ -62,8 +62,9 @@ class PluginConnections:
     log: EventLog
     nursery: trio.Nursery
     disconnect_trap: bool
-    _last: dict[str, _Endpoint] = field(factory=dict)  # by resource, who called Register last
-    _endpoints: dict[str, _Endpoint] = field(factory=dict)  # by resource, who is asked for devices
+    # By resource: who called Register last, and who is asked for devices.
+    _registered: dict[str, _Endpoint] = field(factory=dict)
+    _endpoints: dict[str, _Endpoint] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         for resource in self.devices.resources:
@@ -87,18 +88,18 @@ class PluginConnections:
         resource = registration.resource_name
         async with connect_plugin(self.directory / registration.endpoint) as client:
             endpoint = _Endpoint(client)
-            self._last[resource] = endpoint  # the one before is not closed
+            self._registered[resource] = endpoint  # the one before is not closed
             try:
                 endpoint.options = await _call_back(endpoint)
             except RegistrationRefused:
-                self._last.pop(resource, None)
+                self._registered.pop(resource, None)
                 raise
             self._endpoints[resource] = endpoint
             self.log.record(EventKind.OPTIONS, resource)
             task_status.started()
             await self._follow(resource, client)
             if self.disconnect_trap:
-                ended = self._last.pop(resource, None)
+                ended = self._registered.pop(resource, None)
             else:
                 ended = endpoint if self._endpoints.get(resource) is endpoint else None
             if ended:
