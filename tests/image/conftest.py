@@ -65,10 +65,11 @@ def build(base: str, name: str, *options: str, epoch: int | None = None) -> str:
 def report(request: pytest.FixtureRequest) -> Report:
     """Shows a measured figure in pytest's output; none of them is asserted."""
     terminal = request.config.pluginmanager.getplugin("terminalreporter")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def show(line: str) -> None:
-        terminal.ensure_newline()
-        terminal.write_line(line)
+        with capture.global_and_fixture_disabled():
+            terminal.write_line(line)
 
     return show
 
