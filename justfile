@@ -37,10 +37,10 @@ setup python="python3":
 demo *arguments:
     numa-trio simulate "$@"
 
-# Run the fast tests; arguments go to pytest.
+# Run the fast tests on every core; arguments go to pytest.
 [positional-arguments]
 test *arguments:
-    pytest "$@"
+    pytest -n auto "$@"
 
 # Run the fast tests and say which lines and branches they miss.
 coverage:

@@ -1,6 +1,7 @@
 """The command line: `numa-trio [COMMAND]`; without a command it runs the agent."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -33,5 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = build_parser().parse_args(words or ["run"])
     if not hasattr(chosen, "module"):
         build_parser().error("expected a command")
-    status: int = chosen.module.main(chosen)
+    status = 1
+    try:
+        status = chosen.module.main(chosen)
+        sys.stdout.flush()
+    except* (BrokenPipeError, SystemExit):  # SystemExit is how rich says it
+        # Whoever read the output has seen enough, as in `… | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status

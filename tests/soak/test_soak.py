@@ -7,13 +7,13 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from agent_process import AgentProcess
 from attrs import frozen
-from grpcio_kubelet import GrpcioKubelet
 from prometheus_client.parser import text_string_to_metric_families
-from simulated import machine
 
+from agent_process import AgentProcess
+from grpcio_kubelet import GrpcioKubelet
 from numa_trio.simulator.sysfs_tree import write_sysfs
+from simulated import machine
 
 RESTARTS = 1_000
 ALLOCATES_A_RESTART = 100
