@@ -154,7 +154,12 @@ class _Connection(H2Protocol):
         if not self._accepted:
             return
         try:
-            super().data_received(data)
+            # As grpclib does it, which however closes in silence on what h2 finds wrong.
+            events = self.connection.feed(data)
+            self.connection.flush()
+            for event in events:
+                self.processor.process(event)
+            self.connection.flush()
             self._check_limits()
         except Exception as problem:  # noqa: BLE001  whatever a peer can make h2 or grpclib raise
             log.warning("Dropped a connection whose peer sent nonsense: %r", problem)
