@@ -44,7 +44,7 @@ test *arguments:
 
 # Run the fast tests and say which lines and branches they miss.
 coverage:
-    pytest --cov --cov-report=term
+    pytest -n auto --cov --cov-report=term
 
 # A thousand kubelet restarts and a hundred thousand Allocates: nothing is lost, nothing grows.
 soak:
