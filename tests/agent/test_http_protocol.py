@@ -138,6 +138,30 @@ async def test_a_client_without_end_is_left(served: Served, autojump_clock: Mock
         assert trio.current_time() - began <= FAREWELL_LIMIT + 0.2
 
 
+async def test_a_client_that_sends_much_is_left(served: Served, autojump_clock: MockClock) -> None:
+    """A client that sends fast after its answer is listened to for a bounded amount."""
+    client, ours = lockstep_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(served.server.answer, ours)
+        await client.send_all(GET)
+        await drain(client)
+        began = trio.current_time()
+        with pytest.raises(trio.BrokenResourceError):
+            await client.send_all(b"x" * 10_000_000)
+        assert trio.current_time() == began
+
+
+async def test_clients_that_have_gone_count_no_more(
+    served: Served, autojump_clock: MockClock
+) -> None:
+    """Any number of clients, one after the other, crowd nobody out."""
+    for _ in range(2 * MAX_CONNECTIONS):
+        client, ours = memory_stream_pair()
+        await client.aclose()
+        await served.server.answer(ours)
+    assert served.drops == []
+
+
 @pytest.mark.parametrize(
     ("garbage", "status"),
     [

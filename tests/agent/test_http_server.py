@@ -82,9 +82,12 @@ async def test_a_client_that_sends_too_much_still_gets_its_answer() -> None:
 
 async def test_listens_on_both_families() -> None:
     """Without a host, the server listens on all addresses of IPv4 and, where it is on, IPv6."""
-    listeners = await open_listeners(HttpAddress("", 0))
     expected = [socket.AF_INET, socket.AF_INET6] if has_ipv6() else [socket.AF_INET]
+    with socket.create_server(("", 0)) as free:
+        port = free.getsockname()[1]
+    listeners = await open_listeners(HttpAddress("", port))
     try:
+        assert {port_of(one) for one in listeners} == {port}
         assert sorted(one.socket.family for one in listeners) == expected
     finally:
         for listener in listeners:

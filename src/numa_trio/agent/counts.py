@@ -56,7 +56,7 @@ class ResourceCounts:
     dropped: dict[Drop, int] = Factory(lambda: _zeros(Drop))
     streaming_delays: Histogram = Factory(lambda: Histogram(STREAMING_DELAY_BOUNDS))
     _stream_due_since: float | None = field(init=False, factory=trio.current_time)
-    _last_ending: Ending | None = field(init=False, default=None)
+    _last_ending: Ending | None = field(init=False, default=None)  # None before the first one
 
     def allocated(self, containers: int) -> None:
         """Kubelet was told what to give so many containers."""
@@ -77,7 +77,6 @@ class ResourceCounts:
         self.registrations[outcome] += 1
         if outcome is Outcome.ACCEPTED and self._last_ending:
             self.reregistrations[self._last_ending] += 1
-            self._last_ending = None
 
     def registration_ended(self, ending: Ending) -> None:
         """What kubelet had accepted holds no more."""
