@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from agent_process import AgentProcess, prompt_end
@@ -36,7 +37,7 @@ def kubelet(tmp_path: Path) -> Iterator[GrpcioKubelet]:
 
 
 class HangingKubelet(GrpcioKubelet):
-    """Takes a registration and does not answer it until it is released."""
+    """Takes a registration and refuses it only when it is released."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -46,7 +47,7 @@ class HangingKubelet(GrpcioKubelet):
     def _register(self, request: Any, context: Any) -> Any:
         self.asked.set()
         self.released.wait(timeout=60)
-        return super()._register(request, context)
+        context.abort(grpc.StatusCode.UNAVAILABLE, "released")
 
 
 def terminate_within_two_seconds(agent: AgentProcess, number: int = signal.SIGTERM) -> None:
