@@ -8,6 +8,7 @@ import argparse
 import os
 import platform
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -150,10 +151,14 @@ def _circumstances(programs: Programs) -> dict[str, str]:
         ),
         platform.machine(),
     )
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
     return {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": f"{os.cpu_count()} CPUs, {model}, Linux {platform.release()}",
         "versions": ", ".join(f"{k} {v}" for k, v in versions(programs.ours).items()),
+        "commit": commit.stdout.strip() or "unknown",
         "load average, start": _load_average(),
     }
 

@@ -11,8 +11,12 @@ import (
 	api "numa-trio.bench/deviceplugin/v1beta1"
 )
 
-// Calls that each client makes before the clock runs.
-const warmUpCalls = 50
+const (
+	// Calls that each client makes before the clock runs.
+	warmUpCalls = 50
+	// What a plugin has to do when a stream ends shall not count for the next one.
+	betweenStreams = 5 * time.Millisecond
+)
 
 type throughput struct {
 	P50Millis float64 `json:"p50_ms"`
@@ -127,6 +131,7 @@ func firstLists(g *generation, count int) ([]float64, error) {
 				return nil, fmt.Errorf("%s: %w", r.name, err)
 			}
 			times = append(times, millis(elapsed))
+			time.Sleep(betweenStreams)
 		}
 	}
 	return times, nil
