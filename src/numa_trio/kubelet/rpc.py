@@ -286,7 +286,7 @@ class PluginServer(api.DevicePluginBase):
     ) -> NoReturn:
         """Answer on a bound, listening socket until cancelled; then end every stream cleanly.
 
-        Takes the socket over. Leaving takes at most some 1.2 s, whatever the peers do.
+        Takes the socket over. Leaving takes at most some 1.6 s, whatever the peers do.
         """
         self._server = _Server(self, self._on_drop)
         await _serve(self._server, listener, self._end_streams, task_status)
