@@ -112,6 +112,25 @@ async def test_listens_where_ipv6_is_off(monkeypatch: pytest.MonkeyPatch, reason
         await open_listeners(HttpAddress("::1", 0))
 
 
+async def test_half_an_address_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If one family is taken, the server holds none, and tries again with both."""
+    make = trio.socket.socket
+
+    def taken(family: int, *rest: int) -> trio.socket.SocketType:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EADDRINUSE, "taken")
+        return make(family, *rest)
+
+    with socket.create_server(("", 0)) as free:
+        port = free.getsockname()[1]
+    with monkeypatch.context() as patched:
+        patched.setattr(trio.socket, "socket", taken)
+        with pytest.raises(OSError, match="taken"):
+            await open_listeners(HttpAddress("", port))
+    (listener,) = await open_listeners(HttpAddress("0.0.0.0", port))
+    await listener.aclose()
+
+
 async def test_waits_for_a_taken_address(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
