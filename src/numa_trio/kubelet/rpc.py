@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, Self, TypeVar, cast
 
 import grpclib.client
 import grpclib.server
@@ -62,6 +62,9 @@ h2.connection.H2Connection.MAX_CLOSED_STREAMS = 1024
 
 # A Unix socket tells when its peer goes. Each timer, though cancelled, would be kept for two hours.
 _NO_KEEPALIVE = Configuration(_keepalive_time=None)
+
+# How many devices are made into messages at once.
+_ENCODED_AT_ONCE = 500
 
 # How long ending streams and closing connections may take, in seconds each.
 _FAREWELL = 0.4
@@ -241,14 +244,26 @@ async def _serve(
 # --- the plugin's side -----------------------------------------------------------------------
 
 
-class _EncodedOnce(api.ListAndWatchResponse):
-    """A list of devices that every stream sends alike."""
+class _EncodedList(api.ListAndWatchResponse):
+    """A list of devices as bytes, which every stream sends alike. Its messages are not kept."""
 
-    _encoded: bytes | None = None
+    _encoded = b""
+
+    @classmethod
+    def of(cls, devices: Sequence[Device]) -> Self:
+        # The encodings of a repeated field's parts, one after the other, are that of the whole.
+        # Messages take a hundred times the memory of their bytes, so there are never many.
+        made = cls()
+        made._encoded = b"".join(
+            bytes(api.ListAndWatchResponse(devices=[_encode_device(device) for device in part]))
+            for part in (
+                devices[start : start + _ENCODED_AT_ONCE]
+                for start in range(0, len(devices), _ENCODED_AT_ONCE)
+            )
+        )
+        return made
 
     def SerializeToString(self) -> bytes:  # noqa: N802  protobuf's name
-        if self._encoded is None:
-            self._encoded = bytes(self)
         return self._encoded
 
 
@@ -272,7 +287,7 @@ class PluginServer(api.DevicePluginBase):
         self._on_drop = on_drop
         self._streams = 0
         self._epoch = 0  # streams of an earlier epoch end
-        self._device_list: _EncodedOnce | None = None
+        self._device_list: _EncodedList | None = None
         self._server: _Server | None = None
         self._news = asyncio.Event()
         self._no_stream = asyncio.Event()
@@ -373,11 +388,9 @@ class PluginServer(api.DevicePluginBase):
         _answer(lambda: self._plugin.pre_start_container(message.devices_ids))
         return api.PreStartContainerResponse()
 
-    def _current_list(self) -> _EncodedOnce:
+    def _current_list(self) -> _EncodedList:
         if self._device_list is None:
-            self._device_list = _EncodedOnce(
-                devices=[_encode_device(device) for device in self._plugin.devices()]
-            )
+            self._device_list = _EncodedList.of(self._plugin.devices())
         return self._device_list
 
     def _count_streams(self, change: int) -> None:
