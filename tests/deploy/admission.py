@@ -15,7 +15,7 @@ from cel_expr_python.ext import ext_optional
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, struct_pb2
 from google.protobuf.json_format import MessageToDict
 
-from numa_trio.simulator.quantity import parse_quantity
+from numa_trio.simulator.quantity import milli, parse_quantity
 
 STRING_FIELD = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
 MESSAGE_FIELD = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
@@ -255,7 +255,8 @@ def _apply(document: Object, operation: Object) -> None:
 
 
 def as_admitted(pod: Object) -> Object:
-    """The pod as policies see it: requests filled in from limits, quantities canonical.
+    """The pod as policies see it: requests filled in from limits, quantities canonical
+    and rounded up to thousandths.
 
     Source: SetDefaults_Pod and SetDefaults_ResourceList, k8s.io/kubernetes/pkg/apis/core/v1.
     """
@@ -276,7 +277,10 @@ def as_admitted(pod: Object) -> Object:
 
 
 def _canonical(value: object) -> str:
-    amount = parse_quantity(value)
+    exact = parse_quantity(value)
+    amount = Fraction(milli(exact), 1000)
+    if amount != exact:
+        value = f"{milli(exact)}m"
     if amount.denominator == 1 and not re.search("[A-Za-z]", str(value).removesuffix("m")):
         return str(amount.numerator)
     return str(value)

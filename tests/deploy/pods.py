@@ -14,11 +14,16 @@ def container(
     memory: object = "1Gi",
     requests: Object | None = None,
     others: tuple[str, ...] = (),
+    none_of: tuple[int, ...] = (),
     **fields: object,
 ) -> Object:
-    """A container with these limits, and requests that equal them unless given; None: left out."""
+    """A container with these limits, and requests that equal them unless given; None: left out.
+
+    It asks for one slot of each of the nodes, and for zero of those in `none_of`.
+    """
     names = [*others, *(f"numa-align/numa-{node}" for node in nodes)]
     amounts = {"cpu": cpu, "memory": memory} | dict.fromkeys(names, 1)
+    amounts |= {f"numa-align/numa-{node}": "0" for node in none_of}
     limits = {name: amount for name, amount in amounts.items() if amount is not None}
     resources = {"limits": limits, "requests": limits | (requests or {})}
     return {"name": name, "image": "example.com/app", "resources": resources, **fields}
@@ -110,6 +115,15 @@ LET_IN = [
         "an ephemeral container, which can have no resources",
         pod(APP, ephemeralContainers=[{"name": "debug", "image": "example.com/debug"}]),
     ),
+    Case("one slot of a node, zero of another", pod(container("app", 1, none_of=(0,)))),
+    Case(
+        "zero of another node beside it",
+        pod(FAR_APP, container("metrics", none_of=(0,)), init=[sidecar("mesh", none_of=(0,))]),
+    ),
+    Case(
+        "the second init container names another node zero times",
+        pod(FAR_APP, init=[container("first", 1), container("second", none_of=(0,))]),
+    ),
     Case(
         "two containers on two nodes, where that is allowed",
         pod(container("app", 0), container("other", 1)),
@@ -126,6 +140,16 @@ REFUSED = [
     Case("no limits at all", pod(APP, {"name": "other"}), ["NA001"]),
     Case("no memory limit", pod(container("app", 0, memory=None)), ["NA001"]),
     Case("no CPU limit", pod(container("app", 0, cpu=None)), ["NA001"]),
+    Case("zero CPUs", pod(container("app", 0, cpu="0")), ["NA001"]),
+    Case("zero memory", pod(container("app", 0, memory="0")), ["NA001"]),
+    Case(
+        "zero memory in a container beside it", pod(APP, container("other", memory="0")), ["NA001"]
+    ),
+    Case(
+        "zero CPUs in an init container",
+        pod(APP, init=[container("init", 0, cpu=0)]),
+        ["NA001"],
+    ),
     Case(
         "a CPU request without a limit",
         pod(container("app", 0, cpu=None, requests={"cpu": 1})),
@@ -145,7 +169,6 @@ REFUSED = [
     Case("one and a half CPUs", pod(container("app", 0, cpu="1.5")), ["NA002"]),
     Case("a thousandth too much", pod(container("app", 0, cpu="2001m")), ["NA002"]),
     Case("a thousandth too little", pod(container("app", 0, cpu="1999m")), ["NA002"]),
-    Case("no CPU", pod(container("app", 0, cpu="0")), ["NA002"]),
     Case(
         "a fraction in a container beside it",
         pod(APP, container("metrics", cpu="100m")),
@@ -163,6 +186,11 @@ REFUSED = [
     ),
     Case("1G is not 1Gi", pod(container("app", 0, requests={"memory": "1G"})), ["NA003"]),
     Case("init container without the node", pod(FAR_APP, init=[container("init")]), ["NA004"]),
+    Case(
+        "init container with zero of the node",
+        pod(FAR_APP, init=[container("init", none_of=(1,))]),
+        ["NA004"],
+    ),
     Case(
         "the second init container has the node, the first has not",
         pod(FAR_APP, init=[container("first"), container("second", 1)]),
@@ -265,5 +293,6 @@ NOT_OURS = [
         "a resource of a domain that begins alike",
         pod({"name": "app", "resources": {"limits": {"numa-aligned/numa-0": 1}}}),
     ),
+    Case("zero of a NUMA node", pod(container("app", memory="0", none_of=(0,)))),
     Case("init containers of all sorts", pod({"name": "app"}, init=[{"name": "init"}])),
 ]

@@ -37,6 +37,16 @@ def test_manifests_are_judged_alike(policy: ValidatingPolicy, case: Case) -> Non
     assert codes(refusals(policy, case, case.pod)) == case.broken
 
 
+@pytest.mark.parametrize(
+    ("cpu", "admitted"),
+    [("1.9999", "2"), ("1.9991", "2"), ("1.9989", "1999m"), ("0.1m", "1m"), ("2", "2")],
+)
+def test_quantities_are_rounded_up_before(cpu: str, admitted: str) -> None:
+    """The model of the API server rounds up to thousandths, as the policies' pods have been."""
+    (seen,) = as_admitted(pod(container("app", 0, cpu=cpu)))["spec"]["containers"]
+    assert seen["resources"]["limits"]["cpu"] == seen["resources"]["requests"]["cpu"] == admitted
+
+
 @pytest.mark.parametrize("case", NOT_OURS, ids=lambda case: case.name)
 def test_other_pods_do_not_match(policy: ValidatingPolicy, case: Case) -> None:
     """A pod that asks for no NUMA node is left alone before any rule is looked at."""
@@ -137,12 +147,13 @@ def test_type_checker_has_nothing_to_warn_about() -> None:
 
 AMOUNTS: Any = st.sampled_from([1, 2, "2000m", "500m", "0", None])
 CONTAINERS = st.builds(
-    lambda nodes, cpu, memory, requests, fields: container(
-        "any", *nodes, cpu=cpu, memory=memory, requests=requests, **fields
+    lambda nodes, none_of, cpu, memory, requests, fields: container(
+        "any", *nodes, none_of=none_of, cpu=cpu, memory=memory, requests=requests, **fields
     ),
     st.lists(st.integers(0, 1), max_size=2),
+    st.sampled_from([(), (0,), (1,)]),
     AMOUNTS,
-    st.sampled_from(["1Gi", "1024Mi", None]),
+    st.sampled_from(["1Gi", "1024Mi", "0", None]),
     st.sampled_from([{}, {"cpu": 1}, {"memory": "1Gi"}]),
     st.sampled_from([{}, {"restartPolicy": "Always"}]),
 ) | st.just({"name": "bare"})
@@ -221,6 +232,14 @@ def test_mutated_pod_passes_the_rules(
     assert policy.refusals(init_policy.mutated(before), PARAMETERS) == []
 
 
+def test_zero_of_another_node_is_no_choice(init_policy: MutatingPolicy) -> None:
+    """Zero of a node names none, neither in the app nor in the init container."""
+    app, init = container("app", 3, none_of=(2,)), container("init", none_of=(1,))
+    after = init_policy.mutated(as_admitted(opted_in(pod(app, init=[init]))))
+    (mutated,) = after["spec"]["initContainers"]
+    assert nodes_of(mutated) == {"numa-align/numa-1": "0", "numa-align/numa-3": "1"}
+
+
 def test_mutation_happens_once(init_policy: MutatingPolicy) -> None:
     """A mutated pod is mutated no further: the API server may call again."""
     once = init_policy.mutated(opted_in(pod(container("app", 0), init=[container("init")])))
@@ -236,8 +255,19 @@ def test_mutation_happens_once(init_policy: MutatingPolicy) -> None:
         opted_in(pod(container("app"), init=[container("init")])),
         opted_in(pod(container("app", 0))),
         opted_in(pod(container("app", 0), init=[container("init", 1)])),
+        opted_in(pod(container("app", none_of=(0,)), init=[container("init")])),
+        opted_in(pod(container("app", 0), init=[container("init", none_of=(0,))])),
     ],
-    ids=["not opted in", "two nodes", "two in one", "no node", "no init container", "has its own"],
+    ids=[
+        "not opted in",
+        "two nodes",
+        "two in one",
+        "no node",
+        "no init container",
+        "has its own",
+        "zero of a node",
+        "has zero of the same",
+    ],
 )
 def test_other_pods_are_not_mutated(init_policy: MutatingPolicy, untouched: Object) -> None:
     """Without the annotation, or where the node is not certain, the pod stays as it is."""

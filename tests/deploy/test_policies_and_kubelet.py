@@ -81,9 +81,21 @@ def test_kubelet_would_not_pin_what_is_refused(case: Case) -> None:
 
 
 WHOLE = st.integers(1, 3)
+MEMORY = st.sampled_from(["1Gi"] * 9 + ["0"])
 NODES = st.lists(st.integers(0, 1), max_size=1)
-CONTAINERS = st.builds(lambda nodes, cpu: container("any", *nodes, cpu=cpu), NODES, WHOLE)
-SIDECARS = st.builds(lambda nodes, cpu: sidecar("any", *nodes, cpu=cpu), NODES, WHOLE)
+ZEROS = st.sampled_from([(), (), (0,), (1,)])
+CONTAINERS, SIDECARS = (
+    st.builds(
+        lambda nodes, none_of, cpu, memory, make=make: make(
+            "any", *nodes, none_of=none_of, cpu=cpu, memory=memory
+        ),
+        NODES,
+        ZEROS,
+        WHOLE,
+        MEMORY,
+    )
+    for make in (container, sidecar)
+)
 
 
 @given(
