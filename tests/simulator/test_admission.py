@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from numa_trio.plugin.messages import ContainerAllocation
 from numa_trio.simulator.admission import PluginFailed, Verdict, admit, scheduler_verdict
+from numa_trio.simulator.expectation import differences, expected_verdicts
 from numa_trio.simulator.hints import Policy, Scope
+from numa_trio.simulator.machine_file import load_machine, shipped_machines
+from numa_trio.simulator.node import KubeletConfig
 from numa_trio.simulator.pod import Container, ContainerKind, Resources
 from numa_trio.simulator.quantity import parse_quantity
 from simulated import Cluster, cluster, container, init, machine, pod, sidecar
@@ -362,6 +365,44 @@ async def test_memory_of_a_node_is_bound_and_returned(small: Cluster) -> None:
     small.node.release(pod(container(numa=[1], memory="3Gi"), name="first"))
 
     assert (await small.admit(container(numa=[1], memory="1Gi"), name="second")).admitted
+
+
+EXTEND = "failed to find NUMA nodes to extend the current topology hint"
+NOWHERE = "failed to get the default NUMA affinity, no NUMA nodes with enough memory is available"
+
+
+@pytest.mark.parametrize("scope", Scope)
+@pytest.mark.parametrize(
+    ("policy", "problem"),
+    [
+        (Policy.NONE, NOWHERE),
+        (Policy.BEST_EFFORT, EXTEND),
+        (Policy.RESTRICTED, EXTEND),
+        (Policy.SINGLE_NUMA_NODE, EXTEND),
+    ],
+)
+async def test_memory_that_fits_on_no_set_of_nodes(
+    policy: Policy, scope: Scope, problem: str
+) -> None:
+    """Nodes used alone form no group: the Topology Manager hears nothing, the allocation fails."""
+    server = load_machine(shipped_machines()["two-node-server"])
+    config = KubeletConfig(policy, scope)
+    two_nodes = cluster(server, policy, scope)
+    pods = [
+        pod(container(memory=memory, numa=[node]), name=name)
+        for name, memory, node in [("a", "100Gi", 0), ("b", "100Gi", 1), ("c", "40Gi", 0)]
+    ]
+
+    seen = [await admit(two_nodes.node, each, two_nodes.plugins) for each in pods]
+
+    assert [verdict.reason for verdict in seen] == [None, None, "UnexpectedAdmissionError"]
+    assert seen[2].message == (
+        f"Pod was rejected: Allocate failed due to [memorymanager] {problem}, which is unexpected"
+    )
+    assert len(two_nodes.plugins.calls) == 3  # the third pod's was called, too
+    resources = list(two_nodes.plugins.resources.values())
+    expected = await expected_verdicts(server, config, resources, pods)
+    assert [differences(*both) for both in zip(expected, seen, strict=True)] == [[], [], []]
 
 
 CONTAINERS = st.builds(

@@ -25,9 +25,18 @@ def single(mebibytes: int, name: str = "pod") -> tuple[Pod, Container]:
 
 
 def hinted(memory: MemoryManager, mebibytes: int, name: str = "pod") -> list[tuple[set[int], bool]]:
-    (hints,) = memory.hints(*single(mebibytes, name)).values()
+    hints = memory.hints(*single(mebibytes, name))["memory"]
     assert hints is not None
     return [(set(hint.nodes or ()), hint.preferred) for hint in hints]
+
+
+def test_memory_that_fits_nowhere_has_no_hints() -> None:
+    """Where no nodes will do, there is no entry at all: to the Topology Manager, no preference."""
+    memory = manager(100, 100)
+    large, app = single(300)
+
+    assert memory.hints(large, app) == {}
+    assert memory.pod_hints(large) == {}
 
 
 def test_hints_are_nodes_with_enough_memory() -> None:
@@ -116,7 +125,7 @@ def test_init_containers_use_the_same_memory_one_after_the_other() -> None:
         memory.allocate(three, each, Hint(frozenset({0}), True))
 
     assert hinted(memory, 40, "other") == [({0}, True)]
-    assert hinted(memory, 41, "other") == []
+    assert memory.hints(*single(41, "other")) == {}
 
 
 def test_burstable_pods_are_not_bound() -> None:

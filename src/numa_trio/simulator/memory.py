@@ -53,14 +53,13 @@ class MemoryManager:
         return next((block.nodes for block in blocks), frozenset())
 
     def hints(self, pod: Pod, container: Container) -> dict[str, Hints]:
-        """The hints for a container; none if its memory is not bound."""
-        needed = _bound_memory(pod, container)
-        return dict.fromkeys(needed, self._hints(pod, needed))
+        """The hints for a container; none if its memory is not bound, or fits nowhere."""
+        return self._by_resource(pod, _bound_memory(pod, container))
 
     def pod_hints(self, pod: Pod) -> dict[str, Hints]:
-        """The hints for a pod as a whole; none if its memory is not bound."""
+        """The hints for a pod as a whole; none if its memory is not bound, or fits nowhere."""
         needed = peak_requests([(c.kind, _bound_memory(pod, c)) for c in pod.containers])
-        return dict.fromkeys(needed, self._hints(pod, needed))
+        return self._by_resource(pod, needed)
 
     def allocate(self, pod: Pod, container: Container, hint: Hint) -> None:
         """Bind the container's memory to the hint's nodes, or more; raises `NoMemory`."""
@@ -86,6 +85,12 @@ class MemoryManager:
         """Return all memory of a pod."""
         self._blocks = [block for block in self._blocks if block.pod_uid != pod.uid]
         self._reusable = {key: left for key, left in self._reusable.items() if key[0] != pod.uid}
+
+    def _by_resource(self, pod: Pod, needed: Quantities) -> dict[str, Hints]:
+        # Where no nodes will do, kubelet's map stays empty, without even an empty list: to the
+        # Topology Manager that is no preference, and it is the allocation that fails.
+        hints = self._hints(pod, needed)
+        return dict.fromkeys(needed, hints) if hints else {}
 
     def _hints(self, pod: Pod, needed: Quantities) -> list[Hint]:
         free = {
