@@ -49,7 +49,7 @@ async def started(
 
 @pytest.fixture
 async def kubelet(tmp_path: Path) -> AsyncIterator[KubeletStandIn]:
-    async with started(tmp_path) as running:
+    async with started(tmp_path / "sockets") as running:
         yield running
 
 
@@ -631,10 +631,10 @@ async def test_damaged_checkpoint_is_ignored(
 
 
 async def test_checkpoint_that_cannot_be_written(
-    kubelet: KubeletStandIn, plugin: PluginDouble
+    kubelet: KubeletStandIn, plugin: PluginDouble, tmp_path: Path
 ) -> None:
     """Kubelet goes on without it, but admits no pod whose devices it cannot write down."""
-    kubelet.directory.rename(kubelet.directory.with_name("moved"))
+    kubelet.directory.rename(tmp_path / "moved")
     plugin.server.update(plugin.plugin)
     await kubelet.wait_until(lambda: bool(happened(kubelet, EventKind.NO_CHECKPOINT)))
 
