@@ -103,7 +103,7 @@ def test_little_memory_is_reserved_of_little(tmp_path: Path) -> None:
     [
         ("", "found 0 documents; expected one machine"),
         ("nodes: []\n---\nnodes: []", "found 2 documents"),
-        ("- a", r"found \['a'\]; expected a mapping"),
+        ("- a", r"found a list; expected a mapping"),
         ("nodes: []", r"nodes: found \[\]; expected at least one node with CPUs"),
         ("nodes: 3", "nodes: found 3; expected a list"),
         ("cores: 3", "cores: unknown; expected threads_per_core, nodes"),
@@ -116,7 +116,7 @@ def test_little_memory_is_reserved_of_little(tmp_path: Path) -> None:
         ),
         ("nodes: [{id: 1}, {id: 0, cpus: 0}]", r"the ids are \[1, 0\]; expected them in ascending"),
         ("nodes: [{id: 0, cpus: 3-0}]", "cpus: held '3-0', expected ranges that ascend"),
-        ("nodes: [{id: 0, cpus: [0]}]", r"cpus: found \[0\]; expected text"),
+        ("nodes: [{id: 0, cpus: [0]}]", r"cpus: found a list; expected text"),
         ("nodes: [{id: 0, cpus: 0-3}, {id: 1, cpus: 3}]", "CPU 3 is on the nodes 0 and 1"),
         ("nodes: [{id: 0, cpus: 0-3, memory: 4GB}]", "memory: '4GB' is not a quantity"),
         ("nodes: [{id: 0, cpus: 0-3, distances: [10, 20]}]", "expected 1 distances"),

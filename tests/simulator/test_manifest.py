@@ -1,5 +1,7 @@
 """Pod manifests: what is read from them, and what is said of bad ones."""
 
+import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,52 @@ def test_pod_level_resources(tmp_path: Path) -> None:
     assert pod.total_requests()["cpu"] == 2
 
 
+@pytest.mark.parametrize("resources", ["{}", "{limits: {}}", "{requests: {}, limits: {}}"])
+def test_empty_pod_level_resources_are_none(tmp_path: Path, resources: str) -> None:
+    """What names no resource of the pod as a whole leaves it to the containers."""
+    more = f"resources: {resources}"
+
+    (pod,) = load(tmp_path, one_container("{limits: {cpu: 1, memory: 1Gi}}", more))
+
+    assert pod.resources is None
+    assert pod.qos is QosClass.GUARANTEED
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"), [("1.9999", "2"), ("100n", "0.001"), ("1.9991", "2"), ("1999m", "1.999")]
+)
+def test_quantities_are_rounded_up_to_thousandths(tmp_path: Path, written: str, kept: str) -> None:
+    """The API server keeps no finer amounts of a resource, so 1.9999 CPUs are two whole ones."""
+    (pod,) = load(tmp_path, one_container(f"{{limits: {{cpu: {written}}}}}"))
+
+    assert pod.containers[0].resources.requests["cpu"] == Fraction(kept)
+
+
+def test_reads_json_indented_with_tabs(tmp_path: Path) -> None:
+    """JSON is read as such: YAML allows no tabs where it counts the indentation."""
+    document = json.dumps(yaml.safe_load(POD), indent="\t")
+
+    assert load(tmp_path, document) == load(tmp_path, POD)
+
+
+def test_reads_yaml_that_begins_like_json(tmp_path: Path) -> None:
+    """A mapping in braces need not be JSON, and another document may follow."""
+    brace = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: c}]}}"
+
+    assert [pod.name for pod in load(tmp_path, brace, POD)] == ["a", "web"]
+
+
+def test_aliases_of_aliases_are_not_spelled_out(tmp_path: Path) -> None:
+    """A small file that stands for a thousand million values is refused in a short sentence."""
+    levels = ["l0: &l0 [x]"]
+    levels += [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 10)]
+    for bad in ("metadata: *l9", "metadata: {name: *l9}", "spec: {containers: *l9}", "kind: *l9"):
+        with pytest.raises(BadFile) as caught:
+            load(tmp_path, "\n".join([*levels, "apiVersion: v1", "kind: Pod", bad]))
+
+        assert len(str(caught.value)) < 200
+
+
 def test_total_requests_are_the_peak(tmp_path: Path) -> None:
     """Sidecars count beside everything, other init containers only as long as they run."""
     (pod,) = load(tmp_path, POD)
@@ -139,8 +187,11 @@ def test_leaves_out_other_kinds_and_says_so(tmp_path: Path) -> None:
         ("a: !!python/object:os.system {}", "is not YAML"),
         ("text", "found 'text'; expected a mapping"),
         ("", "found no document of kind Pod"),
-        ("kind: Service", "found no document of kind Pod"),
-        ("kind: [Pod]", r"kind: found \['Pod'\]; expected text"),
+        (
+            "kind: Service\n---\nkind: Deployment\n---\nkind: Service\n---\na: b",
+            r"found no document of kind Pod, only of kind Service, Deployment, \(none\), which is",
+        ),
+        ("kind: [Pod]", r"kind: found a list; expected text"),
         (one_container().replace("v1", "v2"), "apiVersion: found 'v2'; expected v1"),
         (one_container().replace("web", "12"), "metadata.name: found 12; expected text"),
         (one_container().replace("web", "W"), "metadata.name: found 'W'; expected a name"),
@@ -148,9 +199,12 @@ def test_leaves_out_other_kinds_and_says_so(tmp_path: Path) -> None:
         (one_container().replace("app", "a.b"), r"spec.containers\[0\].name: found 'a.b'"),
         (POD.split("spec:")[0], "spec: found nothing; expected a mapping"),
         (one_container().split("containers")[0] + "containers: []", "at least one container"),
-        (one_container("[]"), r"containers\[0\].resources: found \[\]; expected a mapping"),
+        (one_container("[]"), r"containers\[0\].resources: found a list; expected a mapping"),
         (one_container("{limits: 1}"), r"resources.limits: found 1; expected a mapping"),
         (one_container("{limits: {cpu: 1x}}"), "resources.limits.cpu: '1x' is not a quantity"),
+        (one_container("{limits: {cpu: {a: 1}}}"), "limits.cpu: found a mapping; expected a quan"),
+        (one_container("{limits: {a/numa-0: 1.0001}}"), "expected a whole number of devices"),
+        (one_container("{}", "resources: []"), "spec.resources: found a list; expected a mapping"),
         (one_container("{limits: {cpu: -1}}"), "limits.cpu: -1 is negative"),
         (one_container("{limits: {cpus: 1}}"), "limits.cpus: 'cpus' is no resource of a container"),
         (one_container("{limits: {numa-0: 1}}"), "limits.numa-0: 'numa-0' is no resource"),

@@ -1,5 +1,6 @@
-"""YAML files that people write: each value with the place where it stands, for error messages."""
+"""YAML and JSON files that people write: each value with its place, for error messages."""
 
+import json
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -30,8 +31,7 @@ class Field:
 
     def bad(self, expected: str) -> BadFile:
         """An error that says what is here and what was expected."""
-        found = "nothing" if self.value is None else repr(self.value)
-        return BadFile(f"{self.where}: found {found}; expected {expected}")
+        return BadFile(f"{self.where}: found {_described(self.value)}; expected {expected}")
 
     def child(self, key: str) -> "Field":
         """What stands under a key; its value is None if nothing does."""
@@ -85,6 +85,8 @@ class Field:
 
     def quantity(self) -> Fraction:
         """The quantity here, in the words of Kubernetes."""
+        if not isinstance(self.value, str | int | float):
+            raise self.bad("a quantity such as 2, 500m or 1Gi")
         try:
             return parse_quantity(self.value)
         except ValueError as problem:
@@ -94,6 +96,18 @@ class Field:
         return Field(self.document, value, (self.path + step).removeprefix("."))
 
 
+def _described(value: object) -> str:
+    """A value for a message: containers by their kind only, as aliases can make them endless."""
+    match value:
+        case None:
+            return "nothing"
+        case dict():
+            return "a mapping"
+        case list() | tuple() | set():
+            return "a list"
+    return repr(value)
+
+
 def read_documents(path: Path) -> Iterator[Field]:
     """The documents of a file that are not empty; raises `BadFile`."""
     try:
@@ -101,9 +115,19 @@ def read_documents(path: Path) -> Iterator[Field]:
     except (OSError, UnicodeDecodeError) as problem:
         raise BadFile(f"{path}: cannot be read as text: {problem}") from problem
     try:
-        values = list(yaml.safe_load_all(text))
+        values = _parsed(text)
     except (yaml.YAMLError, RecursionError, ValueError) as problem:
         raise BadFile(f"{path}: is not YAML: {problem}") from problem
     for number, value in enumerate(values, start=1):
         if value is not None:
             yield Field(f"{path}: document {number}" if len(values) > 1 else str(path), value)
+
+
+def _parsed(text: str) -> list[object]:
+    """The values of all documents. YAML has nearly all of JSON, but for one: tabs that indent."""
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            return [json.loads(text)]
+        except (ValueError, RecursionError):
+            pass  # a mapping or list in YAML's own way
+    return list(yaml.safe_load_all(text))

@@ -1,4 +1,4 @@
-"""Pod manifests: YAML documents as one gives them to kubectl."""
+"""Pod manifests: YAML or JSON documents as one gives them to kubectl."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ from attrs import frozen
 
 from numa_trio.simulator.fields import BadFile, Field, read_documents
 from numa_trio.simulator.pod import Container, ContainerKind, Pod, Resources
+from numa_trio.simulator.quantity import milli
 from numa_trio.simulator.resource_names import (
     is_container_resource,
     is_extended_resource,
@@ -36,9 +37,11 @@ def load_manifests(paths: Sequence[Path]) -> Manifests:
     skipped = []
     for path in paths:
         found = False
+        others: dict[str, None] = {}  # their kinds, in the order of the file
         for document in _objects(path):
             if (kind := document.child("kind").text()) != "Pod":
-                skipped.append(f"{document.where}: kind {kind or '(none)'}: skipped, not a Pod")
+                others[kind := kind or "(none)"] = None
+                skipped.append(f"{document.where}: kind {kind}: skipped, not a Pod")
                 continue
             pod = _pod(document)
             found = True
@@ -49,7 +52,8 @@ def load_manifests(paths: Sequence[Path]) -> Manifests:
                 )
             pods[key] = pod
         if not found:
-            raise BadFile(f"{path}: found no document of kind Pod; expected at least one")
+            only = f", only of kind {', '.join(others)}, which is skipped" if others else ""
+            raise BadFile(f"{path}: found no document of kind Pod{only}; expected at least one")
     return Manifests(tuple(pods.values()), tuple(skipped))
 
 
@@ -77,12 +81,13 @@ def _pod(document: Field) -> Pod:
             raise BadFile(
                 f"{spec.where}: two containers are named {name!r}; give each a name of its own"
             )
-    pod_level = spec.child("resources")
+    pod_level = _resources(spec.child("resources"), pod_level=True)
     return Pod(
         name=metadata.child("name").name(_POD_NAME),
         namespace=metadata.child("namespace").text() or "default",
         containers=(*init_containers, *apps),
-        resources=_resources(pod_level, pod_level=True) if pod_level.value else None,
+        # As `IsPodLevelResourcesSet` has it, empty ones are none.
+        resources=pod_level if pod_level.requests or pod_level.limits else None,
     )
 
 
@@ -136,7 +141,8 @@ def _quantity(name: str, field: Field, pod_level: bool) -> Fraction:
             f"{field.where}: {name!r} is no resource of a container; expected cpu, memory,"
             " ephemeral-storage, hugepages-<size> or <domain>/<name> such as numa-align/numa-0"
         )
-    quantity = field.quantity()
+    # Of resource lists the API server keeps thousandths, rounded up.
+    quantity = Fraction(milli(field.quantity()), 1000)
     if is_extended_resource(name) and quantity.denominator != 1:
         raise field.bad("a whole number of devices")
     return quantity
