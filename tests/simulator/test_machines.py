@@ -104,7 +104,7 @@ def test_little_memory_is_reserved_of_little(tmp_path: Path) -> None:
         ("", "found 0 documents; expected one machine"),
         ("nodes: []\n---\nnodes: []", "found 2 documents"),
         ("- a", r"found a list; expected a mapping"),
-        ("nodes: []", r"nodes: found \[\]; expected at least one node with CPUs"),
+        ("nodes: []", r"nodes: found an empty list; expected at least one node with CPUs"),
         ("nodes: 3", "nodes: found 3; expected a list"),
         ("cores: 3", "cores: unknown; expected threads_per_core, nodes"),
         ("nodes: [{id: 0, cpu: 1}]", r"nodes\[0\].cpu: unknown; expected id, cpus"),

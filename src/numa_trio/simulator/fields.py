@@ -102,9 +102,9 @@ def _described(value: object) -> str:
         case None:
             return "nothing"
         case dict():
-            return "a mapping"
+            return "a mapping" if value else "an empty mapping"
         case list() | tuple() | set():
-            return "a list"
+            return "a list" if value else "an empty list"
     return repr(value)
 
 
