@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import signal
 import stat
 import subprocess
@@ -197,6 +198,13 @@ def test_agent_with_the_wrong_topology(
     assert "on-numa-1/app asks for node 1, but its CPUs 1 are elsewhere" in out
 
 
+def test_one_pod_is_not_called_pods(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence at the end is about the one pod there is."""
+    assert simulate("--pod", EXAMPLES / "pinned-pod.yaml") == 0
+
+    assert "\nThe pod got what its manifest asks for, or was" in capsys.readouterr().out
+
+
 def test_agent_that_ends_at_once(agent: type[Agent], capsys: pytest.CaptureFixture[str]) -> None:
     """An agent that does not run is named as the reason, and its output is shown."""
     agent.becomes("import sys; print('no way'); sys.exit(3)")
@@ -300,7 +308,7 @@ def short_directory() -> Iterator[Path]:
         yield Path(directory)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interruption_leaves_nothing_behind(short_directory: Path, number: signal.Signals) -> None:
     """A signal ends the agent and removes the temporary directory."""
     with subprocess.Popen(
@@ -319,3 +327,23 @@ def test_interruption_leaves_nothing_behind(short_directory: Path, number: signa
     assert started is not None
     assert not Path(f"/proc/{started[1]}").exists()
     assert list(short_directory.iterdir()) == []
+
+
+def test_agent_does_not_outlive_a_killed_simulation(short_directory: Path) -> None:
+    """Nobody can clean up after SIGKILL, but the agent ends by itself."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "numa_trio", "simulate"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(short_directory)},
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = (re.search(r"started as process (\d+)", line) for line in process.stdout)
+        started = next(line for line in lines if line)
+        agent = os.pidfd_open(int(started[1]))
+        process.kill()
+
+    try:
+        assert select.select([agent], [], [], 30)[0] == [agent]
+    finally:
+        os.close(agent)

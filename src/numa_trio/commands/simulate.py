@@ -4,6 +4,7 @@ docs/simulate.md describes what it checks, the machines, and the fields of `--ou
 """
 
 import argparse
+import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -78,8 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = (
         "Exit status: 0 if every pod got what its manifest asks for, or was refused for the reason"
-        " that a real kubelet gives; 1 if not; 2 for a bad file or configuration. The agent takes"
-        " its other settings from the environment, as `numa-trio run` does."
+        " that a real kubelet gives; 1 if not; 2 for a bad file or configuration; 129, 130 or 143"
+        " if SIGHUP, SIGINT (Ctrl-C) or SIGTERM ended it. The agent takes its other settings from"
+        " the environment, as `numa-trio run` does."
     )
 
 
@@ -118,7 +120,8 @@ def _simulate(plan: "Plan", directory: Path, arguments: argparse.Namespace) -> i
     with _Watcher(console) as watcher:
         report = trio.run(_run, plan, directory, watcher)
     if isinstance(report, signal.Signals):
-        print(f"numa-trio simulate: {report.name}: the agent was ended", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(f"numa-trio simulate: {report.name}: the agent was ended", file=sys.stderr)
         return _INTERRUPTED + report
     if as_json:
         print(json.dumps(as_object(plan, report), indent=2))
@@ -145,7 +148,10 @@ async def _run(plan: "Plan", directory: Path, watcher: "_Watcher") -> "Report | 
             outcome = signal.Signals(number)
             nursery.cancel_scope.cancel()
 
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    # Under nohup the end of the terminal is to be ignored.
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    hangup = () if ignored else (signal.SIGHUP,)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *hangup) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(leave_off)
             outcome = await simulate(plan, directory, watcher)

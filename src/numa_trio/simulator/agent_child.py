@@ -26,9 +26,9 @@ async def agent_child(variables: Mapping[str, str], log: Path) -> AsyncIterator[
     """
     with log.open("wb") as output:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "numa_trio", "run"],
+            [sys.executable, "-m", "numa_trio.simulator.agent_process"],
             env=variables,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # ends with us, and the agent with it
             stdout=output,
             stderr=subprocess.STDOUT,
             process_group=0,  # Ctrl-C is for us: we end it ourselves
@@ -50,6 +50,8 @@ async def agent_child(variables: Mapping[str, str], log: Path) -> AsyncIterator[
             process.kill()
             with trio.CancelScope(shield=True):
                 await process.wait()
+        assert process.stdin is not None
+        await trio.aclose_forcefully(process.stdin)
 
 
 async def _watch(process: trio.Process) -> None:

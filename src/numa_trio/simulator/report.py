@@ -35,9 +35,9 @@ def print_report(plan: Plan, report: Report, console: Console) -> None:
     for problem in report.problems:
         console.print(f"Not as it should be: {problem}", style="red", soft_wrap=True)
     if not report.problems:
+        pods = f"Each of the {len(plan.pods)} pods" if len(plan.pods) > 1 else "The pod"
         console.print(
-            f"Each of the {len(plan.pods)} pods got what its manifest asks for,"
-            " or was refused as a real cluster refuses it.",
+            f"{pods} got what its manifest asks for, or was refused as a real cluster refuses it.",
             style="green",
             soft_wrap=True,
         )
