@@ -347,3 +347,25 @@ def test_agent_does_not_outlive_a_killed_simulation(short_directory: Path) -> No
         assert select.select([agent], [], [], 30)[0] == [agent]
     finally:
         os.close(agent)
+
+
+def test_closed_terminal_ends_it(short_directory: Path) -> None:
+    """With its terminal gone, writing fails before the signal is seen: the status is SIGHUP's."""
+    screen, terminal = os.openpty()
+    name = os.ttyname(terminal)
+    # The shell, which leads a session, makes the terminal its own by opening it.
+    command = f'exec "$0" -m numa_trio simulate <>{name} >&0 2>&0'
+    with subprocess.Popen(
+        ["/bin/sh", "-c", command, sys.executable],
+        env={**os.environ, "TMPDIR": str(short_directory), "TERM": "xterm"},
+        start_new_session=True,
+    ) as process:
+        shown = b""
+        while not (started := re.search(rb"started as process (\d+)\s", shown)):
+            shown += os.read(screen, 4096)
+        os.close(terminal)
+        os.close(screen)
+        assert process.wait(timeout=30) == 128 + signal.SIGHUP
+
+    assert not Path(f"/proc/{int(started[1])}").exists()
+    assert list(short_directory.iterdir()) == []

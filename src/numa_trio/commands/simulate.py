@@ -7,8 +7,9 @@ import argparse
 import contextlib
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,7 +121,7 @@ def _simulate(plan: "Plan", directory: Path, arguments: argparse.Namespace) -> i
     with _Watcher(console) as watcher:
         report = trio.run(_run, plan, directory, watcher)
     if isinstance(report, signal.Signals):
-        with contextlib.suppress(OSError):  # the terminal may be gone
+        with _terminal_may_be_gone(sys.stderr):
             print(f"numa-trio simulate: {report.name}: the agent was ended", file=sys.stderr)
         return _INTERRUPTED + report
     if as_json:
@@ -238,13 +239,32 @@ class _Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._status.stop()
+        with _terminal_may_be_gone(self._console.file):
+            self._status.stop()
 
     def happened(self, seconds: float, what: str) -> None:
-        self._console.print(f"{seconds:6.2f} s  {what}")
+        with _terminal_may_be_gone(self._console.file):
+            self._console.print(f"{seconds:6.2f} s  {what}")
 
     def waiting(self, what: str) -> None:
-        self._status.update(f"waiting for {what}")
+        with _terminal_may_be_gone(self._console.file):
+            self._status.update(f"waiting for {what}")
+
+
+@contextlib.contextmanager
+def _terminal_may_be_gone(stream: IO[str]) -> Iterator[None]:
+    """Let writing to a closed terminal fail in silence: it is SIGHUP that says what to do."""
+    import errno
+    import os
+
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno != errno.EIO:
+            raise
+        # What is still in buffers must not fail again when the interpreter flushes them.
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _print_log(log: Path) -> None:
