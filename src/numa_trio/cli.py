@@ -34,6 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = build_parser().parse_args(words or ["run"])
     if not hasattr(chosen, "module"):
         build_parser().error("expected a command")
+    if chosen.module is not run:  # the agent prints nothing, and must hide no error
+        return _printing(chosen)
+    return run.main(chosen)
+
+
+def _printing(chosen: argparse.Namespace) -> int:
     status = 1
     try:
         status = chosen.module.main(chosen)

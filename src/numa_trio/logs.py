@@ -10,7 +10,7 @@ from numa_trio.settings import LogFormat, LogLevel
 # What every record has; the rest of its attributes was given with `extra`.
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
-# These tell of each cancelled call and each bad peer; the bridge says what matters of it.
+# These tell of each cancelled call and each frame; the bridge says what matters of it.
 _CHATTY = ("asyncio", "grpclib", "h2", "hpack")
 
 
@@ -57,4 +57,4 @@ def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
     target.setFormatter(TextFormatter() if as_text else JsonFormatter())
     logging.basicConfig(handlers=[target], level=level.upper(), force=True)
     for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        logging.getLogger(name).setLevel(logging.ERROR)

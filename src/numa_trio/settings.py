@@ -100,9 +100,10 @@ def _resource_domain(text: str) -> str:
             "expected a DNS subdomain of at most 244 characters"
             " (lower-case letters, digits, '-' and '.'), as in numa-align"
         )
-    if text == "kubernetes.io" or text.endswith(".kubernetes.io") or text.startswith("requests."):
+    # Kubelet looks for "kubernetes.io/" anywhere in the name, also behind other letters.
+    if text.endswith("kubernetes.io") or text.startswith("requests."):
         raise ValueError(
-            "kubernetes.io and names that begin with 'requests.' are reserved by Kubernetes;"
+            "what ends with kubernetes.io or begins with 'requests.' is reserved by Kubernetes;"
             " expected a domain of your own, as in numa-align"
         )
     return text
@@ -123,7 +124,7 @@ def _http_address(text: str) -> HttpAddress | None:
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
-    elif ":" in host:
+    elif set(host) & set(":[]"):
         colon = ""
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535 or " " in host:
         raise ValueError(
@@ -216,12 +217,20 @@ def load_settings(variables: Mapping[str, str]) -> Settings:
             environ.to_config(Settings, {name: value})
         except ValueError as problem:
             problems.append(f"{name}={value!r}: {problem}")
+    paths: dict[str, str] = {
+        name: ours[name] for name in ("NUMA_SOCKET_DIR", "NUMA_INSTANCE") if name in ours
+    }
+    try:
+        where = environ.to_config(Settings, paths)
+        if where.socket_dir is not None:
+            check_socket_paths(where.socket_dir, where.instance)
+    except BadConfiguration as problem:
+        problems.extend(problem.problems)
+    except ValueError:
+        pass  # one of the two is bad in itself, and among the problems already
     if problems:
         raise BadConfiguration(*problems)
-    settings = environ.to_config(Settings, ours)
-    if settings.socket_dir is not None:
-        check_socket_paths(settings.socket_dir, settings.instance)
-    return settings
+    return environ.to_config(Settings, ours)
 
 
 def check_socket_paths(directory: Path, instance: str) -> None:

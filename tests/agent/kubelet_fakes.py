@@ -52,7 +52,7 @@ def advertise(node: int = 0) -> AdvertisedResource:
     return AdvertisedResource(resource, status, FakeServer(status))
 
 
-@define(eq=False)
+@define(eq=False, slots=False)
 class FakeKubelet:
     """Answers registrations as `answers` says, then for ever with None: accepted.
 

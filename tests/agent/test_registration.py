@@ -121,6 +121,42 @@ async def test_a_slow_answer_is_waited_for(
     assert len(kubelet.calls) == 1
 
 
+async def test_a_stream_that_ends_before_the_answer_is_lost_too(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """It came and went while Register was still being answered: registered again at once."""
+    kubelet = FakeKubelet()
+    advertised = beside(kubelet)
+    accept = kubelet.register
+
+    async def lose_the_first(registration: Registration) -> None:
+        await accept(registration)
+        if len(kubelet.calls) == 1:
+            advertised.status.has_streams(0)
+
+    kubelet.register = lose_the_first  # type: ignore[method-assign]  # a fake's
+    nursery.start_soon(keep_registered, advertised, kubelet, "numa-0.sock")
+    await advertised.status.until(lambda: advertised.status.phase is Phase.STREAMING)
+    assert kubelet.times[1] <= 0.05
+
+
+async def test_another_stream_does_not_hide_the_loss_of_kubelets(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Two streams are open and one ends: whichever it was, the resource registers again."""
+    kubelet = FakeKubelet()
+    advertised = beside(kubelet)
+    nursery.start_soon(keep_registered, advertised, kubelet, "numa-0.sock")
+    await advertised.status.until(lambda: advertised.status.streams == 1)
+    await trio.sleep(60)
+    advertised.status.has_streams(2)
+    await trio.sleep(60)
+    assert len(kubelet.calls) == 1
+    advertised.status.has_streams(1)
+    await trio.sleep(0.05)
+    assert len(kubelet.calls) == 2
+
+
 async def test_old_streams_end_before_each_registration(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:

@@ -97,6 +97,20 @@ def test_sigterm_in_every_state(
     hanging.stop()
 
 
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_signals_in_a_row(sysfs: str, kubelet: GrpcioKubelet, second: int) -> None:
+    """What comes after the first does not end the agent in the middle of its end."""
+    kubelet.start()
+    with AgentProcess(kubelet.directory, NUMA_SYSFS_ROOT=sysfs) as agent:
+        kubelet.wait_allocatable(EVERYTHING)
+        agent.process.send_signal(signal.SIGTERM)
+        agent.wait_for_log("SIGTERM: stopping")
+        agent.process.send_signal(second)
+        assert agent.terminate(second) == 0
+        assert "Traceback" not in "".join(agent.messages())
+    assert list(kubelet.directory.glob("numa-*")) == []
+
+
 def test_sigkill_and_start_again(sysfs: str, kubelet: GrpcioKubelet) -> None:
     """What a killed agent left behind keeps the next one from nothing."""
     kubelet.start()

@@ -186,17 +186,16 @@ def test_a_peer_that_stops_in_the_middle_keeps_nobody(
 
 
 def test_connections_are_bounded(served: ServedPlugin, kubelet: GrpcioPlugin) -> None:
-    """The one too many is closed at once; kubelet's stays."""
+    """The oldest that calls nothing makes way for the one too many; kubelet's stays."""
     peers = [connect(served) for _ in range(rpc.MAX_CONNECTIONS + 5)]
     try:
-        assert is_dropped(peers[-1])
+        assert all(is_dropped(peer) for peer in peers[:5])
+        send(peers[-1], PREFACE + EMPTY_SETTINGS)
+        assert peers[-1].recv(9)[3] == 4  # it is greeted with a SETTINGS frame
         assert still_well(kubelet)
     finally:
         for peer in peers:
             peer.close()
-    with connect(served) as peer:
-        send(peer, PREFACE + EMPTY_SETTINGS)
-        assert peer.recv(9)[3] == 4  # it is greeted with a SETTINGS frame
 
 
 def test_processes_of_other_users_are_refused(

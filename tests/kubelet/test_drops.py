@@ -98,10 +98,10 @@ async def test_a_peer_of_another_user(
 
 
 async def test_one_peer_too_many(path: Path, served: Served) -> None:
-    """The first ones stay."""
+    """The oldest, which call nothing, make way."""
     peers = [await trio.open_unix_socket(path) for _ in range(rpc.MAX_CONNECTIONS + 2)]
-    await until_closed(peers[-1])
-    await until_closed(peers[-2])
+    await until_closed(peers[0])
+    await until_closed(peers[1])
     for peer in peers:
         await peer.aclose()
     assert served.drops == [Drop.TOO_MANY] * 2

@@ -9,6 +9,7 @@ import trio
 from attrs import define, field
 
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
+from numa_trio.agent.backoff import Backoff
 from numa_trio.plugin.advertising import Advertisement, advertise
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.settings import Settings
@@ -38,9 +39,11 @@ class Discovery:
 
     async def first(self) -> None:
         """Find the nodes, trying again until sysfs can be read. Raises `SysfsRootMissing`."""
+        backoff = Backoff(first=1.0, longest=30.0)
         machine = self._read_or_complain()
         while machine is None:
-            machine = await self._read_later()
+            await trio.sleep(backoff.next_delay())
+            machine = self._read_or_complain()
         log.info(
             "Discovered %d NUMA node%s: %s",
             len(machine.nodes),
@@ -69,10 +72,10 @@ class Discovery:
         machine = None
         try:
             machine = self.read(self.settings.sysfs_root)
-        except SysfsRootMissing:
+        except SysfsRootMissing as error:
             if self.machine is None:
                 raise
-            problem = f"{self.settings.sysfs_root} is gone"
+            problem = str(error)
         except SysfsError as error:
             problem = str(error)
         if problem:

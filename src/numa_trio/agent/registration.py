@@ -46,6 +46,7 @@ async def keep_registered(
             await status.until(lambda: status.serving)
             # An old stream that ends after the new registration would make kubelet drop that.
             await advertised.server.end_streams()
+            endings = status.endings
             try:
                 await kubelet.register(
                     Registration(
@@ -63,22 +64,30 @@ async def keep_registered(
             else:
                 advertised.counts.registration(Outcome.ACCEPTED)
                 status.is_registered(True)
-                if await _hold_stream(advertised):
+                if await _hold_stream(advertised, endings):
                     backoff.reset()
             await trio.sleep(backoff.next_delay())
     finally:
         status.is_registered(False)
 
 
-async def _hold_stream(advertised: AdvertisedResource) -> bool:
-    """Return when kubelet lets go of the resource; whether it had held its stream for long."""
+async def _hold_stream(advertised: AdvertisedResource, endings: int) -> bool:
+    """Return when kubelet lets go of the resource; whether it had held its stream for long.
+
+    `endings` is how many streams had ended before it was registered. Whichever ends since may be
+    kubelet's, also one that has come and gone before Register was answered.
+    """
     status = advertised.status
+
+    def lost() -> bool:
+        return status.endings > endings or not status.serving
+
     with trio.move_on_after(_STREAM_DEADLINE):
-        await status.until(lambda: status.streams > 0 or not status.serving)
+        await status.until(lambda: status.streams > 0 or lost())
     began = trio.current_time()
-    if status.streams:
+    if status.streams or status.endings > endings:
         advertised.counts.streaming()
-        await status.until(lambda: status.streams == 0 or not status.serving)
+        await status.until(lost)
         ending, obstacle = Ending.STREAM_LOST, "kubelet let go of its ListAndWatch stream"
     else:
         ending = Ending.NO_STREAM

@@ -2,6 +2,9 @@
 
 import logging
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import trio
 
@@ -24,6 +27,8 @@ from numa_trio.settings import Settings, check_socket_paths
 
 log = logging.getLogger(__name__)
 
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 async def run_agent(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT.
@@ -31,11 +36,37 @@ async def run_agent(settings: Settings) -> None:
     Raises `BadConfiguration` or `SysfsRootMissing` at once; whatever else goes wrong is logged,
     shown and tried again.
     """
-    async with open_bridge(), trio.open_nursery() as nursery:
-        await nursery.start(_stop_on_signal, nursery.cancel_scope)
-        nursery.start_soon(settle)
-        await Agent(settings).run()
+    running = trio.CancelScope()
+
+    def stop(number: int) -> None:
+        if not running.cancel_called:
+            log.info("%s: stopping", signal.Signals(number).name)
+            running.cancel()
+
+    with _on_signals(stop), running:
+        async with open_bridge(), trio.open_nursery() as nursery:
+            nursery.start_soon(settle)
+            await Agent(settings).run()
     log.info("Stopped")
+
+
+@contextmanager
+def _on_signals(react: Callable[[int], None]) -> Iterator[None]:
+    """Call `react` for each SIGTERM and SIGINT, however many come.
+
+    Trio's own receiver would deliver again, and deadly, what came after the first.
+    """
+    token = trio.lowlevel.current_trio_token()
+
+    def receive(number: int, _frame: FrameType | None) -> None:
+        token.run_sync_soon(react, number)
+
+    before = {number: signal.signal(number, receive) for number in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Agent:
@@ -87,14 +118,3 @@ def _offer(resource: NumaResource) -> AdvertisedResource:
 def _is_relevant(name: str) -> bool:
     """Kubelet writes its checkpoint here too, at every registration and allocation."""
     return name == KUBELET_SOCKET or is_plugin_socket_name(name)
-
-
-async def _stop_on_signal(
-    running: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        async for number in signals:
-            log.info("%s: stopping", signal.Signals(number).name)
-            running.cancel()
-            return

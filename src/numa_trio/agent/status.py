@@ -26,14 +26,15 @@ class Phase(StrEnum):
 class ResourceStatus:
     """The facts about one resource, each written by the task that knows it.
 
-    `obstacle` says what keeps the resource from its next phase, as last seen; `since` is when it
-    last began to stream or ceased to.
+    `endings` counts the streams that have ended. `obstacle` says what keeps the resource from its
+    next phase, as last seen; `since` is when it last began to stream or ceased to.
     """
 
     name: str
     serving: bool = False
     registered: bool = False
     streams: int = 0
+    endings: int = 0
     obstacle: str | None = "kubelet.sock has not appeared yet"
     since: Moment = Factory(Moment.now)
     _changed: trio.Event = field(init=False, factory=trio.Event)
@@ -60,6 +61,8 @@ class ResourceStatus:
     def has_streams(self, streams: int) -> None:
         """Kubelet holds so many ListAndWatch streams open."""
         with self._change():
+            if streams < self.streams:
+                self.endings += self.streams - streams
             self.streams = streams
 
     async def until(self, condition: Callable[[], bool]) -> None:

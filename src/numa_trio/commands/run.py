@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 HELP = "Serve the NUMA nodes of this machine to kubelet, until SIGTERM or SIGINT."
@@ -18,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(_arguments: argparse.Namespace) -> int:
     """Run the agent; 0 when it was told to stop, 2 if the configuration cannot be used."""
+    # Until the agent runs, and once it has ended, there is nothing to clean up.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     import logging
 
     import trio
@@ -27,17 +31,20 @@ def main(_arguments: argparse.Namespace) -> int:
     from numa_trio.settings import BadConfiguration, load_settings, unknown_variables
     from numa_trio.topology.sysfs import SysfsRootMissing
 
+    unknown = [
+        f"{name} is set, but not known" + (f"; did you mean {nearest}?" if nearest else "")
+        for name, nearest in unknown_variables(os.environ)
+    ]
     status = 0
     try:
         settings = load_settings(os.environ)
         configure_logging(settings.log_format, settings.log_level)
-        for name, nearest in unknown_variables(os.environ):
-            hint = f"; did you mean {nearest}?" if nearest else ""
-            logging.getLogger(__name__).warning("%s is set, but not known%s", name, hint)
+        for remark in unknown:
+            logging.getLogger(__name__).warning("%s", remark)
         trio.run(run_agent, settings)
     except* (BadConfiguration, SysfsRootMissing) as problems:
-        for problem in _flatten(problems):
-            print(f"numa-trio: bad configuration:\n{problem}", file=sys.stderr)
+        lines = ["numa-trio: bad configuration:", *map(str, _flatten(problems)), *unknown]
+        print("\n".join(lines), file=sys.stderr)
         status = 2
     return status
 

@@ -1,11 +1,11 @@
 """Where kubelet's device-plugin directory is."""
 
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import frozen
+
+from numa_trio.kubelet.socket_file import SocketIdentity
 
 KUBELET_SOCKET = "kubelet.sock"
 
@@ -37,15 +37,15 @@ def choose_directory(
     if configured is not None:
         return ChosenDirectory(configured, "set by NUMA_SOCKET_DIR")
     for directory in known:
-        if _is_socket(directory / KUBELET_SOCKET):
+        if _holds_kubelet(directory):
             return ChosenDirectory(directory, f"detected: it holds {KUBELET_SOCKET}")
     return ChosenDirectory(
         known[0], f"the standard one: no known directory holds {KUBELET_SOCKET} yet"
     )
 
 
-def _is_socket(path: Path) -> bool:
+def _holds_kubelet(directory: Path) -> bool:
     try:
-        return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116  its error is the answer
+        return SocketIdentity.at(directory / KUBELET_SOCKET) is not None
     except OSError:
         return False

@@ -49,9 +49,10 @@ class PluginSocket:
         _make_way(path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
-            # bind() gives the file the mode of the socket, so that it is never wider than this.
+            # bind() gives the file the mode of the socket less the umask: never wider than this.
             os.fchmod(listener.fileno(), 0o600)
             listener.bind(os.fspath(path))
+            path.chmod(0o600)
             listener.listen(_BACKLOG)
             identity = SocketIdentity.at(path)
             if identity is None:
@@ -91,7 +92,7 @@ def _make_way(path: Path) -> None:
     if not os.path.lexists(path):
         return
     if SocketIdentity.at(path) is None:
-        path.rename(path.with_name(f"{path.name}.displaced"))
+        path.rename(_free_name(path))
         return
     if listener := listener_at(path):
         process = f"process {listener.pid}" if listener.pid else "another process"
@@ -99,6 +100,11 @@ def _make_way(path: Path) -> None:
             f"{process} listens on {path}; end it, or give this instance a NUMA_INSTANCE of its own"
         )
     path.unlink(missing_ok=True)
+
+
+def _free_name(path: Path) -> Path:
+    names = (f"{path.name}.displaced{number}" for number in ("", *range(2, 1000)))
+    return next(name for name in map(path.with_name, names) if not os.path.lexists(name))
 
 
 def remove_dead_sockets(directory: Path) -> list[str]:

@@ -7,6 +7,7 @@ below. Everything runs in one thread, so the plain methods may be called from an
 
 import asyncio
 import logging
+import math
 import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -53,7 +54,8 @@ MAX_CONNECTIONS = 64
 # gRPC's default limit for what a peer may send in one message.
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 
-# Kubelet resets a call now and then; a peer that does little else wants to keep us busy.
+# Kubelet resets a call now and then; a peer that does so more often in a minute wants to keep us
+# busy.
 MAX_RESETS = 1000
 
 # h2 remembers how each stream of a connection ended, by default of the last 65,536: that is 7 MiB
@@ -105,7 +107,7 @@ async def open_bridge() -> AsyncIterator[None]:
     """Run the asyncio loop. Open it once, around everything else of this module."""
     async with trio_asyncio.open_loop() as loop:
         # The default would end the whole process for what one peer sent or one callback did.
-        loop.set_exception_handler(_note_asyncio_problem)
+        loop.set_exception_handler(_AsyncioProblems())
         # trio-asyncio answers get_running_loop(); from Python 3.12 on, current_task() is C and asks
         # the interpreter instead. Without this, grpclib and asyncio's timeouts find no loop there.
         asyncio._set_running_loop(loop)  # noqa: SLF001  meant for event loops, as this is
@@ -115,10 +117,19 @@ async def open_bridge() -> AsyncIterator[None]:
             asyncio._set_running_loop(None)  # noqa: SLF001
 
 
-def _note_asyncio_problem(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    problem = context.get("exception")
-    log.warning("In the gRPC connections: %s: %r", context.get("message"), problem)
-    log.debug("Where it came from", exc_info=problem)
+class _AsyncioProblems:
+    """What asyncio cannot handle is logged: each message once a minute, for some come in floods."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def __call__(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        message, problem = str(context.get("message")), context.get("exception")
+        now = trio.current_time()
+        if now - self._last.get(message, -math.inf) >= 60:
+            self._last[message] = now
+            log.warning("In the gRPC connections: %s: %r", message, problem)
+            log.debug("Where it came from", exc_info=problem)
 
 
 # --- one server on one Unix socket -----------------------------------------------------------
@@ -130,6 +141,8 @@ class _Connection(H2Protocol):
     server: "_Server"
     transport: asyncio.Transport
     _accepted = False
+    _minute = 0.0  # when the present one began; it counts the resets since then
+    _resets_before = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -140,6 +153,7 @@ class _Connection(H2Protocol):
             transport.abort()
             return
         self.transport = transport
+        self._minute = trio.current_time()
         self._accepted = True
         self.server.opened(self)
         super().connection_made(transport)
@@ -149,8 +163,8 @@ class _Connection(H2Protocol):
         if peer.uid not in (0, os.geteuid()):
             explanation = f"process {peer.pid} runs as uid {peer.uid}, not as root or as we do"
             return Drop.FOREIGN_UID, explanation
-        if len(self.server.connections) >= MAX_CONNECTIONS:
-            return Drop.TOO_MANY, f"{MAX_CONNECTIONS} are open already"
+        if len(self.server.connections) >= MAX_CONNECTIONS and not self.server.make_room():
+            return Drop.TOO_MANY, f"{MAX_CONNECTIONS} with open calls are there already"
         return None
 
     def data_received(self, data: bytes) -> None:
@@ -170,8 +184,10 @@ class _Connection(H2Protocol):
             self.transport.abort()
 
     def _check_limits(self) -> None:
-        if self.connection.streams_failed > MAX_RESETS:
-            raise ValueError(f"more than {MAX_RESETS} calls reset")
+        if trio.current_time() - self._minute > 60:
+            self._minute, self._resets_before = trio.current_time(), self.connection.streams_failed
+        if self.connection.streams_failed - self._resets_before > MAX_RESETS:
+            raise ValueError(f"more than {MAX_RESETS} calls reset in a minute")
         for stream in self.processor.streams.values():
             if stream.data_received > MAX_REQUEST_BYTES:
                 raise ValueError(f"a request of more than {MAX_REQUEST_BYTES} bytes")
@@ -190,18 +206,28 @@ class _Server(grpclib.server.Server):
     ) -> None:
         super().__init__([service], config=_NO_KEEPALIVE)
         self.on_drop = on_drop
-        self.connections: set[_Connection] = set()
+        self.connections: dict[_Connection, None] = {}  # in order of their age
         self._none_open = asyncio.Event()
         self._none_open.set()
 
     def opened(self, connection: _Connection) -> None:
-        self.connections.add(connection)
+        self.connections[connection] = None
         self._none_open.clear()
 
     def closed(self, connection: _Connection) -> None:
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         if not self.connections:
             self._none_open.set()
+
+    def make_room(self) -> bool:
+        """Drop the oldest connection without an open call, so that kubelet finds a place."""
+        for connection in self.connections:
+            if not connection.processor.streams:
+                self.on_drop(Drop.TOO_MANY)
+                connection.transport.abort()
+                self.closed(connection)
+                return True
+        return False
 
     def _protocol_factory(self) -> H2Protocol:
         protocol = super()._protocol_factory()
@@ -212,7 +238,7 @@ class _Server(grpclib.server.Server):
     async def stop(self) -> None:
         """Stop listening, cancel the calls and close all connections, within a bounded time."""
         self.close()
-        for connection in self.connections:
+        for connection in list(self.connections):
             connection.transport.close()
         await _within(_FAREWELL, self._none_open)
         for connection in self.connections:
@@ -250,17 +276,20 @@ class _EncodedList(api.ListAndWatchResponse):
     _encoded = b""
 
     @classmethod
-    def of(cls, devices: Sequence[Device]) -> Self:
-        # The encodings of a repeated field's parts, one after the other, are that of the whole.
-        # Messages take a hundred times the memory of their bytes, so there are never many.
+    async def of(cls, devices: Sequence[Device]) -> Self:
+        """Encode them, a part at a time, so that a long list holds nobody up.
+
+        The encodings of a repeated field's parts, one after the other, are that of the whole. And
+        messages take a hundred times the memory of their bytes, so there are never many of them.
+        """
+        parts = []
+        for start in range(0, len(devices), _ENCODED_AT_ONCE):
+            part = map(_encode_device, devices[start : start + _ENCODED_AT_ONCE])
+            parts.append(bytes(api.ListAndWatchResponse(devices=list(part))))
+            if start + _ENCODED_AT_ONCE < len(devices):
+                await asyncio.sleep(0)
         made = cls()
-        made._encoded = b"".join(
-            bytes(api.ListAndWatchResponse(devices=[_encode_device(device) for device in part]))
-            for part in (
-                devices[start : start + _ENCODED_AT_ONCE]
-                for start in range(0, len(devices), _ENCODED_AT_ONCE)
-            )
-        )
+        made._encoded = b"".join(parts)
         return made
 
     def SerializeToString(self) -> bytes:  # noqa: N802  protobuf's name
@@ -288,6 +317,7 @@ class PluginServer(api.DevicePluginBase):
         self._streams = 0
         self._epoch = 0  # streams of an earlier epoch end
         self._device_list: _EncodedList | None = None
+        self._encoding = asyncio.Lock()
         self._server: _Server | None = None
         self._news = asyncio.Event()
         self._no_stream = asyncio.Event()
@@ -347,7 +377,7 @@ class PluginServer(api.DevicePluginBase):
         try:
             while epoch == self._epoch:
                 news = self._news
-                yield self._current_list()
+                yield await self._current_list()
                 await news.wait()
         finally:
             self._count_streams(-1)
@@ -388,10 +418,14 @@ class PluginServer(api.DevicePluginBase):
         _answer(lambda: self._plugin.pre_start_container(message.devices_ids))
         return api.PreStartContainerResponse()
 
-    def _current_list(self) -> _EncodedList:
-        if self._device_list is None:
-            self._device_list = _EncodedList.of(self._plugin.devices())
-        return self._device_list
+    async def _current_list(self) -> _EncodedList:
+        async with self._encoding:
+            while self._device_list is None:
+                plugin = self._plugin
+                encoded = await _EncodedList.of(plugin.devices())
+                if plugin is self._plugin:  # else it has changed meanwhile
+                    self._device_list = encoded
+            return self._device_list
 
     def _count_streams(self, change: int) -> None:
         self._streams += change

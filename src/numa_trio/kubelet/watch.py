@@ -35,6 +35,11 @@ _INOTIFY_UNAVAILABLE = frozenset(
     }
 )
 
+_REMEDIES = {
+    errno.EMFILE: " Raise fs.inotify.max_user_instances if this lasts.",
+    errno.ENOSPC: " Raise fs.inotify.max_user_watches if this lasts.",
+}
+
 
 class _Inotify:
     """An inotify instance that watches the directory, or its nearest ancestor if it is missing."""
@@ -165,12 +170,12 @@ class DirectoryWatch:
             self.polling = True
             log.warning(
                 "Cannot watch %s with inotify (%s): looking every %g s instead, and trying inotify"
-                " again every %g s. Raise fs.inotify.max_user_instances or max_user_watches if this"
-                " lasts.",
+                " again every %g s.%s",
                 self.directory,
                 os.strerror(problem.errno) if problem.errno else problem,
                 self._poll_interval,
                 self._sweep_interval,
+                _REMEDIES.get(problem.errno or 0, ""),
             )
 
     def _note_inotify(self) -> None:

@@ -15,6 +15,12 @@ from numa_trio.plugin.messages import (
 # Neither optional call would help: the slots of a resource are all alike.
 _OPTIONS = PluginOptions()
 
+# Kubelet's own limit for a device's id.
+_LONGEST_ID = 63
+
+# A call with more would keep others waiting.
+_MOST_CONTAINERS = 1000
+
 
 @frozen
 class NumaResource:
@@ -51,6 +57,11 @@ class NumaResource:
 
     def allocate(self, requests: Sequence[Sequence[str]]) -> list[ContainerAllocation]:
         """NUMA_NODE for each container, however many slots it gets."""
+        if len(requests) > _MOST_CONTAINERS:
+            raise InvalidRequest(
+                f"{self.name}: {len(requests)} container requests at once;"
+                f" kubelet makes one, and up to {_MOST_CONTAINERS} are answered"
+            )
         for device_ids in requests:
             self._check(device_ids)
         return [ContainerAllocation({"NUMA_NODE": str(self.node)}) for _ in requests]
@@ -74,8 +85,9 @@ class NumaResource:
             number = int(digits) if len(digits) < 10 else self.capacity
             if number < self.capacity and device_id == self._slot_id(number):
                 return number
+        shown = device_id if len(device_id) <= _LONGEST_ID else f"{device_id[:_LONGEST_ID]}…"
         raise InvalidRequest(
-            f"{self.name} has no device {device_id!r}:"
+            f"{self.name} has no device {shown!r}:"
             f" its devices are {self._slot_id(0)} to {self._slot_id(self.capacity - 1)}"
         )
 
