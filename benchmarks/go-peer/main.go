@@ -28,7 +28,7 @@ import (
 
 // The first attempts often come between kubelet's bind and its listen.
 const (
-	firstRetry = 5 * time.Millisecond
+	firstRetry = time.Millisecond
 	lastRetry  = time.Second
 )
 
