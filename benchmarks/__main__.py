@@ -37,7 +37,7 @@ def main() -> int:
     # A file or a CI log has no width of its own.
     console = Console(width=None if sys.stdout.isatty() else 150)
     if arguments.show:
-        _present(Run.read(arguments.show), None, console)
+        _present(Run.read(arguments.show), arguments.show.parent, console)
         return 0
     output: Path = arguments.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="for programs, logs and results (default: %(default)s)",
     )
-    parser.add_argument("--show", type=Path, metavar="JSON", help="just show an earlier run")
+    parser.add_argument(
+        "--show", type=Path, metavar="JSON", help="just show an earlier run, drawn anew"
+    )
     return parser
 
 
@@ -167,13 +169,12 @@ def _load_average() -> str:
     return f"{os.getloadavg()[0]:.1f}"
 
 
-def _present(run: Run, output: Path | None, console: Console) -> None:
+def _present(run: Run, output: Path, console: Console) -> None:
     summaries = summarize(run.observations, TARGETS)
     print_table(run, summaries, console)
-    if output is not None:
-        (output / "table.md").write_text(markdown(summaries))
-        (output / "plot.svg").write_text(svg(summaries))
-        console.print(f"written: {output}/{RESULTS}, table.md, plot.svg")
+    (output / "table.md").write_text(markdown(summaries))
+    (output / "plot.svg").write_text(svg(summaries))
+    console.print(f"written: table.md and plot.svg in {output}")
 
 
 if __name__ == "__main__":

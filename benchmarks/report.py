@@ -62,6 +62,8 @@ def _row(summary: Summary) -> _Row:
 
 
 def _target(target: Target, unit: str) -> str:
+    if target.limit == 0:
+        return "0"
     return f"≤ {number(target.limit)}{'x' if target.of is Of.RATIO else f' {unit}'}"
 
 
