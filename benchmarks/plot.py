@@ -18,7 +18,7 @@ DRAWN = (
     "memory, proportional",
 )
 
-_LABELS, _WIDTH, _ROW, _TOP, _MARGIN = 330, 860, 22, 56, 60
+_LABELS, _WIDTH, _ROW, _TOP, _MARGIN = 330, 860, 22, 56, 80
 _FONT = 'font-family="sans-serif" font-size="13" fill="#222"'
 _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
@@ -68,12 +68,11 @@ def _drawn(row: Summary, axis: _Axis, y: int) -> list[str]:
     assert row.ratio_low is not None
     assert row.ratio_high is not None
     x = axis.x(row.ratio)
-    right = max(x, axis.x(row.ratio_high))
     parts = [
         f'<text x="12" y="{y + 4}">{escape(row.measure)}: {escape(row.case)}</text>',
         _line(axis.x(row.ratio_low), y, axis.x(row.ratio_high), y, "#8ab", 3),
         f'<circle cx="{x:.1f}" cy="{y}" r="5" fill="#246"/>',
-        f'<text x="{right + 9:.1f}" y="{y + 4}" font-size="11">{number(row.ratio)}</text>',
+        f'<text x="{_WIDTH - 12}" y="{y + 4}" text-anchor="end">{number(row.ratio)}x</text>',
     ]
     if row.target and row.target.of is Of.RATIO:
         limit = axis.x(row.target.limit)
