@@ -136,7 +136,7 @@ image-test:
 manifest-test:
     pytest -m kubectl
 
-# Let Prometheus' promtool try the alert rules on the scenarios of tests/agent; no server.
+# Let Prometheus' promtool try the alert rules on the scenarios of tests/agent/monitor; no server.
 alert-test:
     pytest -m promtool
 

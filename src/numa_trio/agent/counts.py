@@ -6,7 +6,7 @@ from typing import TypeVar
 import trio
 from attrs import Factory, define, field
 
-from numa_trio.agent.exposition import Histogram
+from numa_trio.agent.histogram import Histogram
 from numa_trio.kubelet.rpc import Drop
 
 E = TypeVar("E", bound=StrEnum)

@@ -11,10 +11,10 @@ import trio
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
 from numa_trio.agent.counts import AgentCounts, ResourceCounts
 from numa_trio.agent.discovery import Discovery
-from numa_trio.agent.http import serve_http
-from numa_trio.agent.observation import Observer
+from numa_trio.agent.monitor.http import serve_http
+from numa_trio.agent.monitor.observation import Observer
+from numa_trio.agent.monitor.routes import Routes
 from numa_trio.agent.plugin_scope import PluginScope, supervise
-from numa_trio.agent.routes import Routes
 from numa_trio.agent.settling import settle
 from numa_trio.agent.status import ResourceStatus
 from numa_trio.kubelet.directory import KUBELET_SOCKET, choose_directory

@@ -8,12 +8,12 @@ from numa_trio import __version__
 from numa_trio.agent.advertised import AdvertisedResource
 from numa_trio.agent.counts import Ending, Outcome
 from numa_trio.agent.moment import Moment
-from numa_trio.agent.observation import Observation
-from numa_trio.agent.page.distances import describe_distances, distance_table
-from numa_trio.agent.page.drawing import draw_cpus, draw_share, square_pattern
-from numa_trio.agent.page.markup import Markup, element, join
-from numa_trio.agent.page.units import format_bytes, format_duration
-from numa_trio.agent.readiness import MISSING, verdict
+from numa_trio.agent.monitor.observation import Observation
+from numa_trio.agent.monitor.page.distances import describe_distances, distance_table
+from numa_trio.agent.monitor.page.drawing import draw_cpus, draw_share, square_pattern
+from numa_trio.agent.monitor.page.markup import Markup, element, join
+from numa_trio.agent.monitor.page.units import format_bytes, format_duration
+from numa_trio.agent.monitor.readiness import MISSING, verdict
 from numa_trio.agent.status import Phase
 from numa_trio.topology.lists import format_list
 from numa_trio.topology.machine import NumaNode

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from numa_trio.agent import exposition
-from numa_trio.agent.http import Response
-from numa_trio.agent.metrics import render_metrics
-from numa_trio.agent.observation import Observation
-from numa_trio.agent.process import ProcessUsage
-from numa_trio.agent.readiness import describe_readiness
+from numa_trio.agent.monitor import exposition
+from numa_trio.agent.monitor.http import Response
+from numa_trio.agent.monitor.metrics import render_metrics
+from numa_trio.agent.monitor.observation import Observation
+from numa_trio.agent.monitor.process import ProcessUsage
+from numa_trio.agent.monitor.readiness import describe_readiness
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Routes:
 
     def _draw(self, observed: Observation) -> Response:
         # Few ever look at the page: the others need not pay for it.
-        from numa_trio.agent.page import CONTENT_SECURITY_POLICY, render_page
+        from numa_trio.agent.monitor.page import CONTENT_SECURITY_POLICY, render_page
 
         return Response(
             200,

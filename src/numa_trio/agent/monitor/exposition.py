@@ -1,11 +1,12 @@
 """The text format 0.0.4 in which Prometheus reads metrics, and what can be said in it."""
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from math import inf, isinf, isnan
 
-from attrs import define, field, frozen
+from attrs import field, frozen
+
+from numa_trio.agent.histogram import Histogram
 
 # Prometheus keeps every value as a 64-bit float: whole numbers from here on have gaps.
 _EXACT = 2**53
@@ -38,31 +39,6 @@ class Metric:
     type: MetricType
     help: str
     labels: tuple[Label, ...] = ()
-
-
-@define
-class Histogram:
-    """How many observations fell at or below each of `bounds`, which rise, and their sum."""
-
-    bounds: tuple[float, ...]
-    counts: list[int] = field(init=False)  # of each bucket alone; the last one has no bound
-    sum: float = field(default=0.0, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.counts = [0] * (len(self.bounds) + 1)
-
-    def observe(self, value: float) -> None:
-        """Count one observation."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
-
-    def add(self, other: "Histogram") -> None:
-        """Count all that `other`, of the same bounds, has counted."""
-        assert self.bounds == other.bounds
-        self.counts = [
-            mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)
-        ]
-        self.sum += other.sum
 
 
 Values = Mapping[tuple[str, ...], float | Histogram]

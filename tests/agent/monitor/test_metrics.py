@@ -13,13 +13,21 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.kubelet_fakes import FakeServer
-from agent.observations import in_phase, node_of, observe
+from agent.monitor.observations import in_phase, node_of, observe
 from numa_trio import __version__
 from numa_trio.agent.counts import Ending, HttpDrop, Outcome
-from numa_trio.agent.exposition import Histogram, Label, Metric, MetricType, Values, render
-from numa_trio.agent.metrics import DROP, ENDING, INSTRUMENTS, OUTCOME, PHASE, render_metrics
-from numa_trio.agent.observation import Observation
-from numa_trio.agent.process import ProcessUsage
+from numa_trio.agent.histogram import Histogram
+from numa_trio.agent.monitor.exposition import Label, Metric, MetricType, Values, render
+from numa_trio.agent.monitor.metrics import (
+    DROP,
+    ENDING,
+    INSTRUMENTS,
+    OUTCOME,
+    PHASE,
+    render_metrics,
+)
+from numa_trio.agent.monitor.observation import Observation
+from numa_trio.agent.monitor.process import ProcessUsage
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.rpc import Drop
 from numa_trio.plugin.advertising import advertise
@@ -222,7 +230,7 @@ def test_every_value_of_a_label_is_explained(label: Label, values: list[StrEnum]
 
 def test_the_document_is_what_the_code_defines() -> None:
     """docs/metrics.md was generated since the definitions last changed."""
-    script = Path(__file__).parents[2] / "scripts/generate_metrics_doc.py"
+    script = Path(__file__).parents[3] / "scripts/generate_metrics_doc.py"
     check = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
     assert check.returncode == 0, check.stdout + check.stderr
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from numa_trio.agent.advertised import AdvertisedResource
 from numa_trio.agent.moment import Moment
-from numa_trio.agent.observation import Observation
+from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.status import Phase
 
 MISSING = {

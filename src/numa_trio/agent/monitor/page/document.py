@@ -6,9 +6,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from numa_trio import __version__
-from numa_trio.agent.observation import Observation
-from numa_trio.agent.page.markup import Markup, element, join
-from numa_trio.agent.page.sections import page_sections
+from numa_trio.agent.monitor.observation import Observation
+from numa_trio.agent.monitor.page.markup import Markup, element, join
+from numa_trio.agent.monitor.page.sections import page_sections
 
 _STYLE = Path(__file__).with_name("style.css").read_text("utf-8")
 _SCRIPT = Path(__file__).with_name("refresh.js").read_text("utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from numa_trio.agent.process import ProcessUsage
+from numa_trio.agent.monitor.process import ProcessUsage
 
 
 def test_tells_of_this_process() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Set as AbstractSet
 
-from numa_trio.agent.page.markup import Markup, element
+from numa_trio.agent.monitor.page.markup import Markup, element
 
 # Up to so many CPUs of a node, each is drawn with its number; more become little squares.
 MAX_NUMBERED = 32

@@ -9,12 +9,12 @@ from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.observations import GIB, in_phase, node_of, observe
-from numa_trio.agent.observation import Observation
-from numa_trio.agent.page import CONTENT_SECURITY_POLICY, render_page
-from numa_trio.agent.page.distances import describe_distances
-from numa_trio.agent.page.markup import element, join
-from numa_trio.agent.page.units import format_bytes, format_duration
+from agent.monitor.observations import GIB, in_phase, node_of, observe
+from numa_trio.agent.monitor.observation import Observation
+from numa_trio.agent.monitor.page import CONTENT_SECURITY_POLICY, render_page
+from numa_trio.agent.monitor.page.distances import describe_distances
+from numa_trio.agent.monitor.page.markup import element, join
+from numa_trio.agent.monitor.page.units import format_bytes, format_duration
 from numa_trio.agent.status import Phase
 from numa_trio.plugin.advertising import advertise
 from numa_trio.settings import CpulessNodes

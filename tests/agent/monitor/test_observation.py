@@ -7,11 +7,11 @@ import trio
 from trio.testing import MockClock
 
 from agent.kubelet_fakes import HandWatch, advertise
-from agent.observations import node_of
+from agent.monitor.observations import node_of
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
 from numa_trio.agent.counts import AgentCounts
 from numa_trio.agent.discovery import Discovery
-from numa_trio.agent.observation import Observer
+from numa_trio.agent.monitor.observation import Observer
 from numa_trio.agent.status import ResourceStatus
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.plugin.resource import NumaResource

@@ -13,7 +13,13 @@ from attrs import define, field
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from numa_trio.agent.counts import HttpDrop
-from numa_trio.agent.http import MAX_CONNECTIONS, HttpServer, Response, open_listeners, serve_http
+from numa_trio.agent.monitor.http import (
+    MAX_CONNECTIONS,
+    HttpServer,
+    Response,
+    open_listeners,
+    serve_http,
+)
 from numa_trio.settings import HttpAddress
 
 LOOPBACK = HttpAddress("127.0.0.1", 0)
@@ -227,8 +233,8 @@ async def test_opens_anew_when_a_listener_breaks(
         opened.append(listeners.pop(0))
         return opened[-1:]
 
-    monkeypatch.setattr("numa_trio.agent.http.open_listeners", open_fake)
-    monkeypatch.setattr("numa_trio.agent.http._where", lambda _listener: "fake")
+    monkeypatch.setattr("numa_trio.agent.monitor.http.open_listeners", open_fake)
+    monkeypatch.setattr("numa_trio.agent.monitor.http._where", lambda _listener: "fake")
     with trio.move_on_after(60):
         await serve_http(LOOPBACK, respond, ignore)
     assert len(opened) == 2
@@ -244,7 +250,7 @@ async def test_a_defect_of_the_server_is_not_fatal(
         await trio.lowlevel.checkpoint()
         raise ZeroDivisionError
 
-    monkeypatch.setattr("numa_trio.agent.http.open_listeners", defect)
+    monkeypatch.setattr("numa_trio.agent.monitor.http.open_listeners", defect)
     with trio.move_on_after(5):
         await serve_http(LOOPBACK, respond, ignore)
     assert {record.message for record in caplog.records} == {

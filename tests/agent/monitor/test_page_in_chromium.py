@@ -8,13 +8,13 @@ import pytest
 import trio
 from attrs import define, evolve, field
 
-from agent.chromium import Chromium, open_chromium
-from agent.observations import in_phase, node_of, observe
+from agent.monitor.chromium import Chromium, open_chromium
+from agent.monitor.observations import in_phase, node_of, observe
 from numa_trio.agent.counts import HttpDrop, Outcome
-from numa_trio.agent.http import serve_http
 from numa_trio.agent.moment import Moment
-from numa_trio.agent.observation import Observation
-from numa_trio.agent.routes import Routes
+from numa_trio.agent.monitor.http import serve_http
+from numa_trio.agent.monitor.observation import Observation
+from numa_trio.agent.monitor.routes import Routes
 from numa_trio.agent.status import Phase
 from numa_trio.plugin.advertising import advertise
 from numa_trio.settings import CpulessNodes, HttpAddress

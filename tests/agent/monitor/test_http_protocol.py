@@ -10,7 +10,7 @@ from attrs import define, field
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
 from numa_trio.agent.counts import HttpDrop
-from numa_trio.agent.http import (
+from numa_trio.agent.monitor.http import (
     FAREWELL_LIMIT,
     MAX_CONNECTIONS,
     MAX_HEAD_BYTES,

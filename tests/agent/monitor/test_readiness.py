@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.observations import NOW, START, in_phase, observe
+from agent.monitor.observations import NOW, START, in_phase, observe
 from numa_trio.agent.moment import Moment
-from numa_trio.agent.readiness import describe_readiness, since
+from numa_trio.agent.monitor.readiness import describe_readiness, since
 from numa_trio.agent.status import Phase
 
 

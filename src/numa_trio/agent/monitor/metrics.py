@@ -11,9 +11,10 @@ from attrs import frozen
 
 from numa_trio import __version__
 from numa_trio.agent.counts import STREAMING_DELAY_BOUNDS, Ending, HttpDrop, Outcome
-from numa_trio.agent.exposition import Histogram, Label, Metric, MetricType, Values, render
-from numa_trio.agent.observation import Observation
-from numa_trio.agent.process import ProcessUsage
+from numa_trio.agent.histogram import Histogram
+from numa_trio.agent.monitor.exposition import Label, Metric, MetricType, Values, render
+from numa_trio.agent.monitor.observation import Observation
+from numa_trio.agent.monitor.process import ProcessUsage
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.rpc import Drop
 

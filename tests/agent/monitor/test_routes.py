@@ -3,11 +3,11 @@
 import pytest
 from attrs import evolve
 
-from agent.observations import NOW, in_phase, observe
-from numa_trio.agent import exposition
+from agent.monitor.observations import NOW, in_phase, observe
 from numa_trio.agent.moment import Moment
-from numa_trio.agent.observation import Observation
-from numa_trio.agent.routes import Routes, path_of
+from numa_trio.agent.monitor import exposition
+from numa_trio.agent.monitor.observation import Observation
+from numa_trio.agent.monitor.routes import Routes, path_of
 from numa_trio.agent.status import Phase
 
 

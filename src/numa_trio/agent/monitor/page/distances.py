@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from numa_trio.agent.page.markup import Markup, element, join
+from numa_trio.agent.monitor.page.markup import Markup, element, join
 from numa_trio.topology.lists import format_list
 from numa_trio.topology.machine import NumaNode
 

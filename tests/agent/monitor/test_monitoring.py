@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from numa_trio.agent.exposition import Metric, MetricType
-from numa_trio.agent.metrics import INSTRUMENTS
+from numa_trio.agent.monitor.exposition import Metric, MetricType
+from numa_trio.agent.monitor.metrics import INSTRUMENTS
 
-COMPONENT = Path(__file__).parents[2] / "deploy/kustomize/components/monitoring"
+COMPONENT = Path(__file__).parents[3] / "deploy/kustomize/components/monitoring"
 SCENARIOS = Path(__file__).with_name("alert_scenarios.yaml")
 
 # What Prometheus, the PodMonitor and histograms add to our own labels.

@@ -8,7 +8,7 @@ from agent.kubelet_fakes import FakeServer
 from numa_trio.agent.advertised import AdvertisedResource
 from numa_trio.agent.counts import AgentCounts
 from numa_trio.agent.moment import Moment
-from numa_trio.agent.observation import Observation
+from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.status import Phase, ResourceStatus
 from numa_trio.plugin.advertising import advertise
 from numa_trio.plugin.resource import NumaResource

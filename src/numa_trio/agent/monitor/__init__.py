@@ -1,0 +1,1 @@
+"""What the agent shows of itself: readiness, metrics and a page, over HTTP."""
