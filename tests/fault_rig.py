@@ -12,7 +12,7 @@ import trio
 from attrs import define, field
 
 from numa_trio.agent.service import Agent
-from numa_trio.kubelet.rpc import open_bridge
+from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.settings import load_settings
 from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
 from numa_trio.simulator.sysfs_tree import write_sysfs

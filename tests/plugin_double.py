@@ -8,7 +8,8 @@ import trio
 from attrs import define, field
 
 from numa_trio.kubelet.plugin_socket import PluginSocket
-from numa_trio.kubelet.rpc import PluginServer, connect_kubelet
+from numa_trio.kubelet.rpc.kubelet_client import connect_kubelet
+from numa_trio.kubelet.rpc.plugin_server import PluginServer
 from numa_trio.plugin.messages import (
     ContainerAllocation,
     Device,

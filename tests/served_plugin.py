@@ -8,7 +8,8 @@ from typing import Self
 import trio
 
 from numa_trio.kubelet.plugin_socket import PluginSocket
-from numa_trio.kubelet.rpc import PluginServer, open_bridge
+from numa_trio.kubelet.rpc.loop import open_bridge
+from numa_trio.kubelet.rpc.plugin_server import PluginServer
 from numa_trio.plugin.resource import NumaResource
 
 

@@ -15,7 +15,7 @@ from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
 from numa_trio.agent.counts import Ending, Outcome, ResourceCounts
 from numa_trio.agent.plugin_scope import PluginScope, supervise
 from numa_trio.agent.status import Phase
-from numa_trio.kubelet.rpc import KubeletUnavailable, RegistrationRefused
+from numa_trio.kubelet.errors import KubeletUnavailable, RegistrationRefused
 from numa_trio.kubelet.socket import KubeletSocket
 
 

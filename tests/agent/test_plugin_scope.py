@@ -14,7 +14,7 @@ from agent.kubelet_fakes import FakeKubelet, FakeServer, HandWatch, advertise
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
 from numa_trio.agent.plugin_scope import PluginScope, supervise
 from numa_trio.agent.status import Phase
-from numa_trio.kubelet.rpc import KubeletUnavailable
+from numa_trio.kubelet.errors import KubeletUnavailable
 from numa_trio.kubelet.socket import KubeletSocket
 
 

@@ -14,7 +14,7 @@ from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
 from numa_trio.agent.backoff import Backoff
 from numa_trio.agent.registration import keep_registered, register_resources
 from numa_trio.agent.status import Phase
-from numa_trio.kubelet.rpc import KubeletUnavailable, RegistrationRefused
+from numa_trio.kubelet.errors import KubeletUnavailable, RegistrationRefused
 from numa_trio.plugin.messages import Registration
 
 REFUSED = RegistrationRefused("UNKNOWN: no")

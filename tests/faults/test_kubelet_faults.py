@@ -14,8 +14,10 @@ import trio
 from trio.testing import MockClock
 
 from fault_rig import RESOURCES, Rig, open_rig
-from numa_trio.kubelet import rpc
+from numa_trio.kubelet.errors import RegistrationRefused
 from numa_trio.kubelet.plugin_socket import PluginSocket
+from numa_trio.kubelet.rpc.plugin_client import PluginClient
+from numa_trio.kubelet.rpc.registration_server import serve_registration
 from numa_trio.plugin.messages import Registration
 from numa_trio.simulator import plugin_connections
 from numa_trio.simulator.plugin_connections import PluginConnections
@@ -73,7 +75,7 @@ async def test_kubelet_sock_replaced_by_rename(autojump_clock: MockClock, runnin
 
     with PluginSocket.bind(path.with_name("new.sock")) as other:
         async with trio.open_nursery() as nursery:
-            await nursery.start(rpc.serve_registration, register, other.listener)
+            await nursery.start(serve_registration, register, other.listener)
             other.path.rename(path)
             with trio.fail_after(AT_ONCE):
                 await both.wait()
@@ -186,7 +188,7 @@ async def test_register_refused(
         nonlocal refused
         if trio.current_time() - began < 600:
             refused += 1
-            raise rpc.RegistrationRefused("not now")
+            raise RegistrationRefused("not now")
         await accept(connections, registration)
 
     monkeypatch.setattr(PluginConnections, "register", register)
@@ -210,7 +212,7 @@ async def test_register_slow(
     """Kubelet needs nine seconds to call back: asked once, and patience."""
     called_back = plugin_connections._call_back
 
-    async def slowly(client: rpc.PluginClient) -> object:
+    async def slowly(client: PluginClient) -> object:
         await trio.sleep(9)
         return await called_back(client)
 
@@ -264,7 +266,7 @@ async def _with_another_kubelet(rig: Rig, answering: object) -> int:
 
     with PluginSocket.bind(rig.kubelet.socket_path) as bound:
         async with trio.open_nursery() as nursery:
-            await nursery.start(rpc.serve_registration, register, bound.listener)
+            await nursery.start(serve_registration, register, bound.listener)
             await rig.start_agent()
             await trio.sleep(600)
             nursery.cancel_scope.cancel()

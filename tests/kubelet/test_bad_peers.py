@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpcio_kubelet import DevicePluginOptions, Empty, GrpcioPlugin
-from numa_trio.kubelet import rpc
+from numa_trio.kubelet.rpc.server import MAX_CONNECTIONS, MAX_RESETS
 from numa_trio.kubelet.socket_file import Peer
 from served_plugin import ServedPlugin
 
@@ -101,7 +101,7 @@ def flood_of_streams() -> bytes:
 def reset_flood() -> bytes:
     """Calls that are reset as soon as they are made."""
     peer = client()
-    for stream in range(1, 4 * rpc.MAX_RESETS, 2):
+    for stream in range(1, 4 * MAX_RESETS, 2):
         peer.send_headers(stream, CALL)
         peer.reset_stream(stream)
     return peer.data_to_send()
@@ -187,7 +187,7 @@ def test_a_peer_that_stops_in_the_middle_keeps_nobody(
 
 def test_connections_are_bounded(served: ServedPlugin, kubelet: GrpcioPlugin) -> None:
     """The oldest that calls nothing makes way for the one too many; kubelet's stays."""
-    peers = [connect(served) for _ in range(rpc.MAX_CONNECTIONS + 5)]
+    peers = [connect(served) for _ in range(MAX_CONNECTIONS + 5)]
     try:
         assert all(is_dropped(peer) for peer in peers[:5])
         send(peers[-1], PREFACE + EMPTY_SETTINGS)
@@ -203,7 +203,9 @@ def test_processes_of_other_users_are_refused(
 ) -> None:
     """Only root and our own user may talk to the plugin, whatever the file's mode."""
     with monkeypatch.context() as pretending:
-        pretending.setattr(rpc, "peer_of", lambda _connection: Peer(pid=1, uid=os.geteuid() + 1))
+        pretending.setattr(
+            "numa_trio.kubelet.rpc.server.peer_of", lambda _connection: Peer(1, os.geteuid() + 1)
+        )
         with connect(served) as peer:
             send(peer, PREFACE + EMPTY_SETTINGS)
             assert is_dropped(peer)

@@ -10,9 +10,12 @@ from attrs import define, field
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 
-from numa_trio.kubelet import rpc
+from numa_trio.kubelet.drop import Drop
 from numa_trio.kubelet.plugin_socket import PluginSocket
-from numa_trio.kubelet.rpc import Drop
+from numa_trio.kubelet.rpc.loop import open_bridge
+from numa_trio.kubelet.rpc.plugin_client import connect_plugin
+from numa_trio.kubelet.rpc.plugin_server import PluginServer
+from numa_trio.kubelet.rpc.server import MAX_CONNECTIONS
 from numa_trio.kubelet.socket_file import Peer
 from numa_trio.plugin.resource import NumaResource
 
@@ -38,10 +41,10 @@ class Served:
 
     drops: list[Drop] = field(factory=list)
     streams: int = 0
-    server: rpc.PluginServer = field(init=False)
+    server: PluginServer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.server = rpc.PluginServer(
+        self.server = PluginServer(
             NumaResource(1, 5_000), self.count_streams, on_drop=self.drops.append
         )
 
@@ -51,7 +54,7 @@ class Served:
 
 @pytest.fixture
 async def served(path: Path) -> AsyncIterator[Served]:
-    async with rpc.open_bridge():
+    async with open_bridge():
         with PluginSocket.bind(path) as bound:
             async with trio.open_nursery() as nursery:
                 served = Served()
@@ -74,7 +77,7 @@ async def test_a_peer_that_comes_and_goes_is_no_drop(path: Path, served: Served)
     async with await trio.open_unix_socket(path) as stream:
         await stream.send_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4] + [0] * 5))
         await stream.receive_some()
-    async with rpc.connect_plugin(path) as plugin:
+    async with connect_plugin(path) as plugin:
         await plugin.options()
     assert served.drops == []
 
@@ -91,7 +94,9 @@ async def test_a_peer_of_another_user(
     path: Path, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever is neither root nor us."""
-    monkeypatch.setattr(rpc, "peer_of", lambda _connection: Peer(pid=1, uid=os.geteuid() + 1))
+    monkeypatch.setattr(
+        "numa_trio.kubelet.rpc.server.peer_of", lambda _connection: Peer(1, os.geteuid() + 1)
+    )
     async with await trio.open_unix_socket(path) as stream:
         await until_closed(stream)
     assert served.drops == [Drop.FOREIGN_UID]
@@ -99,7 +104,7 @@ async def test_a_peer_of_another_user(
 
 async def test_one_peer_too_many(path: Path, served: Served) -> None:
     """The oldest, which call nothing, make way."""
-    peers = [await trio.open_unix_socket(path) for _ in range(rpc.MAX_CONNECTIONS + 2)]
+    peers = [await trio.open_unix_socket(path) for _ in range(MAX_CONNECTIONS + 2)]
     await until_closed(peers[0])
     await until_closed(peers[1])
     for peer in peers:

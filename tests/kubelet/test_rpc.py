@@ -9,8 +9,18 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from numa_trio.kubelet import rpc
+from numa_trio.kubelet.errors import (
+    KubeletUnavailable,
+    PluginRefused,
+    PluginUnavailable,
+    RegistrationRefused,
+)
 from numa_trio.kubelet.plugin_socket import PluginSocket
+from numa_trio.kubelet.rpc.kubelet_client import connect_kubelet
+from numa_trio.kubelet.rpc.loop import open_bridge
+from numa_trio.kubelet.rpc.plugin_client import PluginClient, connect_plugin
+from numa_trio.kubelet.rpc.plugin_server import PluginServer
+from numa_trio.kubelet.rpc.registration_server import serve_registration
 from numa_trio.plugin.messages import (
     ContainerAllocation,
     Device,
@@ -26,7 +36,7 @@ PATIENCE = 30.0
 
 @pytest.fixture
 async def bridge() -> AsyncIterator[None]:
-    async with rpc.open_bridge():
+    async with open_bridge():
         yield
 
 
@@ -56,18 +66,18 @@ def streams() -> Streams:
 @pytest.fixture
 async def server(
     bridge: None, tmp_path: Path, streams: Streams, nursery: trio.Nursery
-) -> AsyncIterator[rpc.PluginServer]:
+) -> AsyncIterator[PluginServer]:
     with PluginSocket.bind(tmp_path / "numa-1.sock") as bound:
         async with trio.open_nursery() as serving:
-            made = rpc.PluginServer(NumaResource(1, 3), streams)
+            made = PluginServer(NumaResource(1, 3), streams)
             await serving.start(made.serve, bound.listener)
             yield made
             serving.cancel_scope.cancel()
 
 
-async def test_a_plugin_answers_every_call(server: rpc.PluginServer, tmp_path: Path) -> None:
+async def test_a_plugin_answers_every_call(server: PluginServer, tmp_path: Path) -> None:
     """Each call of the API, from our own client to our own server."""
-    async with rpc.connect_plugin(tmp_path / "numa-1.sock") as plugin:
+    async with connect_plugin(tmp_path / "numa-1.sock") as plugin:
         assert await plugin.options() == PluginOptions()
         assert (
             await plugin.allocate([["numa-1-0"], ["numa-1-1", "numa-1-2"]])
@@ -76,18 +86,18 @@ async def test_a_plugin_answers_every_call(server: rpc.PluginServer, tmp_path: P
         request = PreferredAllocationRequest(["numa-1-2", "numa-1-1"], [], 1)
         assert await plugin.preferred_allocation([request]) == [["numa-1-1"]]
         await plugin.pre_start_container(["numa-1-0"])
-        with pytest.raises(rpc.PluginRefused, match=r"INVALID_ARGUMENT.*'numa-0-0'"):
+        with pytest.raises(PluginRefused, match=r"INVALID_ARGUMENT.*'numa-0-0'"):
             await plugin.allocate([["numa-0-0"]])
 
 
 async def test_every_stream_gets_every_change(
-    server: rpc.PluginServer, tmp_path: Path, streams: Streams, nursery: trio.Nursery
+    server: PluginServer, tmp_path: Path, streams: Streams, nursery: trio.Nursery
 ) -> None:
     """The whole list when it opens, and again when the slots change."""
     send, receive = trio.open_memory_channel[Sequence[Device]](10)
     async with (
-        rpc.connect_plugin(tmp_path / "numa-1.sock") as one,
-        rpc.connect_plugin(tmp_path / "numa-1.sock") as other,
+        connect_plugin(tmp_path / "numa-1.sock") as one,
+        connect_plugin(tmp_path / "numa-1.sock") as other,
     ):
         for plugin in (one, other):
             nursery.start_soon(plugin.list_and_watch, send.send_nowait)
@@ -106,26 +116,26 @@ async def test_every_stream_gets_every_change(
 
 
 async def test_a_stream_counts_for_as_long_as_its_peer_holds_it(
-    server: rpc.PluginServer, tmp_path: Path, streams: Streams
+    server: PluginServer, tmp_path: Path, streams: Streams
 ) -> None:
     """A peer that goes without a word is noticed at once."""
     async with trio.open_nursery() as nursery:
-        async with rpc.connect_plugin(tmp_path / "numa-1.sock") as plugin:
+        async with connect_plugin(tmp_path / "numa-1.sock") as plugin:
             nursery.start_soon(_follow, plugin)
             await streams.become(1)
         await streams.become(0)
 
 
-async def _follow(plugin: rpc.PluginClient) -> None:
-    with suppress(rpc.PluginUnavailable):
+async def _follow(plugin: PluginClient) -> None:
+    with suppress(PluginUnavailable):
         await plugin.list_and_watch(lambda _devices: None)
 
 
 async def test_new_streams_after_an_end_are_served(
-    server: rpc.PluginServer, tmp_path: Path, streams: Streams, nursery: trio.Nursery
+    server: PluginServer, tmp_path: Path, streams: Streams, nursery: trio.Nursery
 ) -> None:
     """end_streams() ends those that are open, not those to come."""
-    async with rpc.connect_plugin(tmp_path / "numa-1.sock") as plugin:
+    async with connect_plugin(tmp_path / "numa-1.sock") as plugin:
         for _ in range(3):
             nursery.start_soon(_follow, plugin)
             await streams.become(1)
@@ -139,7 +149,7 @@ async def test_a_peer_that_stops_reading_holds_nobody_up(
     """Its stream is full: updates, the end of streams and the server's end take no longer."""
     with PluginSocket.bind(tmp_path / "numa-1.sock") as bound:
         async with trio.open_nursery() as serving:
-            server = rpc.PluginServer(NumaResource(1, 5_000), streams)
+            server = PluginServer(NumaResource(1, 5_000), streams)
             await serving.start(server.serve, bound.listener)
             with open_call(tmp_path / "numa-1.sock", "ListAndWatch"):
                 await streams.become(1)
@@ -189,14 +199,14 @@ async def test_registration_reaches_kubelet_as_it_was_sent(
     async def register(registration: Registration) -> None:
         received.append(registration)
         if registration.endpoint == "bad":
-            raise rpc.RegistrationRefused("the ResourceName is invalid")
+            raise RegistrationRefused("the ResourceName is invalid")
 
     with PluginSocket.bind(tmp_path / "kubelet.sock") as bound:
         async with trio.open_nursery() as serving:
-            await serving.start(rpc.serve_registration, register, bound.listener)
-            async with rpc.connect_kubelet(bound.path) as kubelet:
+            await serving.start(serve_registration, register, bound.listener)
+            async with connect_kubelet(bound.path) as kubelet:
                 await kubelet.register(REGISTRATION)
-                with pytest.raises(rpc.RegistrationRefused, match="the ResourceName is invalid"):
+                with pytest.raises(RegistrationRefused, match="the ResourceName is invalid"):
                     await kubelet.register(Registration("x", "bad"))
             serving.cancel_scope.cancel()
     assert received[0] == REGISTRATION
@@ -211,8 +221,8 @@ async def test_a_kubelet_that_is_not_there_is_unavailable(
     if there:
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(str(path))
-    async with rpc.connect_kubelet(path) as kubelet:
-        with pytest.raises(rpc.KubeletUnavailable, match=r"Connection refused|No such file"):
+    async with connect_kubelet(path) as kubelet:
+        with pytest.raises(KubeletUnavailable, match=r"Connection refused|No such file"):
             await kubelet.register(REGISTRATION)
 
 
@@ -246,8 +256,8 @@ async def test_a_kubelet_that_answers_garbage_is_tried_again(
         listener.listen()
         listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
         nursery.start_soon(trio.serve_listeners, answer, listeners)
-        tried_again = (rpc.KubeletUnavailable, rpc.RegistrationRefused)
-        async with rpc.connect_kubelet(tmp_path / "kubelet.sock") as kubelet:
+        tried_again = (KubeletUnavailable, RegistrationRefused)
+        async with connect_kubelet(tmp_path / "kubelet.sock") as kubelet:
             with trio.fail_after(PATIENCE), pytest.raises(tried_again):
                 await kubelet.register(REGISTRATION)
 
@@ -259,9 +269,9 @@ async def test_a_kubelet_that_never_answers_is_given_up_in_time(
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "kubelet.sock"))
         listener.listen()
-        async with rpc.connect_kubelet(tmp_path / "kubelet.sock") as kubelet:
+        async with connect_kubelet(tmp_path / "kubelet.sock") as kubelet:
             began = trio.current_time()
-            with pytest.raises(rpc.KubeletUnavailable, match="no answer within 15 s"):
+            with pytest.raises(KubeletUnavailable, match="no answer within 15 s"):
                 await kubelet.register(REGISTRATION)
             assert trio.current_time() - began == pytest.approx(15, abs=0.5)
 
@@ -272,7 +282,7 @@ async def test_a_failing_callback_does_not_end_the_bridge(
     """What asyncio would hand to its default handler is logged, and the loop goes on."""
     import asyncio
 
-    async with rpc.open_bridge():
+    async with open_bridge():
         asyncio.get_running_loop().call_soon(lambda: 1 / 0)
         await wait_all_tasks_blocked()
         asyncio.get_running_loop().call_soon(lambda: 1 / 0)
@@ -286,13 +296,13 @@ async def test_a_server_gives_its_descriptors_back(bridge: None, tmp_path: Path)
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
-    server = rpc.PluginServer(NumaResource(1, 3), lambda _streams: None)
+    server = PluginServer(NumaResource(1, 3), lambda _streams: None)
     before = descriptors()
     for _ in range(20):
         with PluginSocket.bind(tmp_path / "numa-1.sock") as bound:
             async with trio.open_nursery() as serving:
                 await serving.start(server.serve, bound.listener)
-                async with rpc.connect_plugin(bound.path) as plugin:
+                async with connect_plugin(bound.path) as plugin:
                     await plugin.options()
                     serving.cancel_scope.cancel()
     await wait_all_tasks_blocked()

@@ -11,7 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from numa_trio.kubelet.rpc import KubeletUnavailable, RegistrationRefused, open_bridge
+from numa_trio.kubelet.errors import KubeletUnavailable, RegistrationRefused
+from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.plugin.messages import ContainerAllocation, PluginOptions
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.checkpoint import CHECKPOINT, restore_checkpoint, write_checkpoint

@@ -11,7 +11,7 @@ import yaml
 from attrs import define, field
 from inotify_simple import INotify, flags
 
-from numa_trio.kubelet.rpc import open_bridge
+from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.plugin.messages import ContainerAllocation, PluginOptions
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet

@@ -16,7 +16,7 @@ from numa_trio.plugin.resource import NumaResource
 
 
 class Server(Protocol):
-    """What serves a resource to kubelet: `numa_trio.kubelet.rpc.PluginServer`."""
+    """What serves a resource to kubelet: `numa_trio.kubelet.rpc.plugin_server.PluginServer`."""
 
     async def serve(
         self, listener: socket, *, task_status: trio.TaskStatus[None] = ...
@@ -31,14 +31,14 @@ class Server(Protocol):
 
 
 class Kubelet(Protocol):
-    """Kubelet as we call it: `numa_trio.kubelet.rpc.KubeletClient`."""
+    """Kubelet as we call it: `numa_trio.kubelet.rpc.kubelet_client.KubeletClient`."""
 
     async def register(self, registration: Registration) -> None:
         """Register a resource."""
 
 
 class ConnectKubelet(Protocol):
-    """How to reach kubelet: `numa_trio.kubelet.rpc.connect_kubelet`."""
+    """How to reach kubelet: `numa_trio.kubelet.rpc.kubelet_client.connect_kubelet`."""
 
     def __call__(self, kubelet_socket: Path, /) -> AbstractAsyncContextManager[Kubelet]:
         """A connection for as long as the context lasts."""

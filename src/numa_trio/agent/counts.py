@@ -7,7 +7,7 @@ import trio
 from attrs import Factory, define, field
 
 from numa_trio.agent.histogram import Histogram
-from numa_trio.kubelet.rpc import Drop
+from numa_trio.kubelet.drop import Drop
 
 E = TypeVar("E", bound=StrEnum)
 

@@ -9,7 +9,7 @@ import trio
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources, Kubelet
 from numa_trio.agent.backoff import Backoff
 from numa_trio.agent.counts import Ending, Outcome
-from numa_trio.kubelet.rpc import KubeletUnavailable, RegistrationRefused
+from numa_trio.kubelet.errors import KubeletUnavailable, RegistrationRefused
 from numa_trio.plugin.messages import Registration
 
 log = logging.getLogger(__name__)

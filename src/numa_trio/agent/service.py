@@ -19,7 +19,9 @@ from numa_trio.agent.settling import settle
 from numa_trio.agent.status import ResourceStatus
 from numa_trio.kubelet.directory import KUBELET_SOCKET, choose_directory
 from numa_trio.kubelet.plugin_socket import is_plugin_socket_name, remove_dead_sockets
-from numa_trio.kubelet.rpc import PluginServer, connect_kubelet, open_bridge
+from numa_trio.kubelet.rpc.kubelet_client import connect_kubelet
+from numa_trio.kubelet.rpc.loop import open_bridge
+from numa_trio.kubelet.rpc.plugin_server import PluginServer
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
 from numa_trio.plugin.resource import NumaResource

@@ -19,7 +19,7 @@ from pathlib import Path
 import trio
 from attrs import define, field
 
-from numa_trio.kubelet.rpc import serve_registration
+from numa_trio.kubelet.rpc.registration_server import serve_registration
 from numa_trio.simulator.admission import PluginFailed, Verdict, admit
 from numa_trio.simulator.checkpoint import BadCheckpoint, restore_checkpoint
 from numa_trio.simulator.devices import DeviceManager

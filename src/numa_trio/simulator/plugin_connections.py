@@ -10,13 +10,8 @@ from typing import TypeVar
 import trio
 from attrs import define, field
 
-from numa_trio.kubelet.rpc import (
-    PluginClient,
-    PluginRefused,
-    PluginUnavailable,
-    RegistrationRefused,
-    connect_plugin,
-)
+from numa_trio.kubelet.errors import PluginRefused, PluginUnavailable, RegistrationRefused
+from numa_trio.kubelet.rpc.plugin_client import PluginClient, connect_plugin
 from numa_trio.plugin.messages import (
     API_VERSION,
     ContainerAllocation,

@@ -8,7 +8,7 @@ from typing import Protocol
 import trio
 from attrs import define, field, frozen
 
-from numa_trio.kubelet.rpc import open_bridge
+from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.admission import Verdict, scheduler_verdict
 from numa_trio.simulator.agent_child import AgentFailed, agent_child

@@ -18,7 +18,7 @@ from typing import Any
 
 import trio
 
-from numa_trio.kubelet.rpc import open_bridge
+from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.simulator.events import EventKind
 from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
 from numa_trio.simulator.manifest import load_manifests

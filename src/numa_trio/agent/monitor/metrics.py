@@ -16,7 +16,7 @@ from numa_trio.agent.monitor.exposition import Label, Metric, MetricType, Values
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.process import ProcessUsage
 from numa_trio.agent.status import Phase
-from numa_trio.kubelet.rpc import Drop
+from numa_trio.kubelet.drop import Drop
 
 RESOURCE = Label("resource", "the extended resource, as in `numa-align/numa-0`")
 NUMA_NODE = Label("numa_node", "the number of the NUMA node")
