@@ -10,9 +10,9 @@ from numa_trio.simulator.admission import Verdict, admit
 from numa_trio.simulator.cpus import Cpu
 from numa_trio.simulator.hints import Policy, Scope
 from numa_trio.simulator.node import KubeletConfig, Node, SimulatedMachine
-from numa_trio.simulator.pod import Container, ContainerKind, Pod, Resources
-from numa_trio.simulator.quantity import parse_quantity
 from numa_trio.topology.machine import Machine, NumaNode
+from numa_trio.workloads.pod import Container, ContainerKind, Pod, Resources
+from numa_trio.workloads.quantity import parse_quantity
 
 GIB = 1 << 30
 

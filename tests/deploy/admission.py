@@ -15,7 +15,7 @@ from cel_expr_python.ext import ext_optional
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, struct_pb2
 from google.protobuf.json_format import MessageToDict
 
-from numa_trio.simulator.quantity import milli, parse_quantity
+from numa_trio.workloads.quantity import milli, parse_quantity
 
 STRING_FIELD = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
 MESSAGE_FIELD = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE

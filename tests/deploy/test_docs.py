@@ -8,7 +8,7 @@ import yaml
 from deploy.admission import ValidatingPolicy
 from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS, PARAMETERS, REPOSITORY
 from deploy.schemas import OLDEST
-from numa_trio.simulator.quantity import parse_quantity
+from numa_trio.workloads.quantity import parse_quantity
 
 POLICIES = (REPOSITORY / "docs/policies.md").read_text()
 RULES = re.findall(r"^### (NA00\d): (.*?)(?=^##)", POLICIES, flags=re.MULTILINE | re.DOTALL)

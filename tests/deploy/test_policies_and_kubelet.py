@@ -9,8 +9,8 @@ from deploy.admission import ValidatingPolicy, as_admitted
 from deploy.manifests import PARAMETERS
 from deploy.pods import LET_IN, REFUSED, Case, Object, container, pod, sidecar
 from numa_trio.simulator.admission import Verdict, admit
-from numa_trio.simulator.pod import Container, ContainerKind, Pod, Resources
-from numa_trio.simulator.quantity import parse_quantity
+from numa_trio.workloads.pod import Container, ContainerKind, Pod, Resources
+from numa_trio.workloads.quantity import parse_quantity
 from simulated import Cluster, cluster, machine
 
 # Nodes 0 and 1, then 2 and 3: room for every pod here, one at a time.

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numa_trio.simulator.cpus import Cpu, CpuManager, NotEnoughCpus, take
-from numa_trio.simulator.pod import Pod
+from numa_trio.workloads.pod import Pod
 from simulated import container, init, machine, pod
 
 # Machines of Kubernetes' own tests: siblings lie far apart; on two sockets the CPUs alternate.

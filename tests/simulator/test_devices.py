@@ -4,8 +4,8 @@ import pytest
 
 from numa_trio.plugin.messages import ContainerAllocation, Device
 from numa_trio.simulator.devices import Allocation, DeviceManager, NoDevices
-from numa_trio.simulator.pod import Container, ContainerKind, Pod, Resources
-from numa_trio.simulator.quantity import parse_quantity
+from numa_trio.workloads.pod import Container, ContainerKind, Pod, Resources
+from numa_trio.workloads.quantity import parse_quantity
 from simulated import pod
 
 NODES = frozenset({0, 1})

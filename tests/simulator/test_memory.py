@@ -6,7 +6,7 @@ import pytest
 
 from numa_trio.simulator.hints import Hint
 from numa_trio.simulator.memory import MemoryManager, NoMemory
-from numa_trio.simulator.pod import Container, ContainerKind, Pod
+from numa_trio.workloads.pod import Container, ContainerKind, Pod
 from simulated import container, pod
 
 ANY = Hint(None, preferred=False)

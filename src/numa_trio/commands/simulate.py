@@ -91,9 +91,9 @@ def main(arguments: argparse.Namespace) -> int:
     import tempfile
 
     from numa_trio.settings import BadConfiguration
-    from numa_trio.simulator.fields import BadFile
     from numa_trio.simulator.node import KubeletWillNotStart
     from numa_trio.topology.sysfs import SysfsError
+    from numa_trio.workloads.fields import BadFile
 
     try:
         plan = _plan(arguments)
@@ -169,9 +169,9 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
     from numa_trio.settings import load_settings
     from numa_trio.simulator.builtin_pods import builtin_pods
     from numa_trio.simulator.hints import Policy, Scope
-    from numa_trio.simulator.manifest import load_manifests
     from numa_trio.simulator.node import KubeletConfig, Node
     from numa_trio.simulator.simulation import Plan
+    from numa_trio.workloads.manifest import load_manifests
 
     variables = {**os.environ, "NUMA_HTTP_ADDR": "", "NUMA_LOG_FORMAT": "text"}
     variables.pop("NUMA_SOCKET_DIR", None)
@@ -210,9 +210,9 @@ def _check_path_length(plan: "Plan", directory: Path) -> None:
 
 
 def _machine(choice: str, settings: "Settings") -> "SimulatedMachine":
-    from numa_trio.simulator.fields import BadFile
     from numa_trio.simulator.machine_file import load_machine, shipped_machines
     from numa_trio.simulator.sysfs_tree import read_simulated_machine
+    from numa_trio.workloads.fields import BadFile
 
     if choice == _HOST:
         return read_simulated_machine(settings.sysfs_root, _HOST)

@@ -15,7 +15,7 @@ from numa_trio.simulator.devices import Allocation, NoDevices
 from numa_trio.simulator.hints import Hint, Policy, Scope, merge
 from numa_trio.simulator.memory import NoMemory
 from numa_trio.simulator.node import Node, Placement
-from numa_trio.simulator.pod import Container, Pod
+from numa_trio.workloads.pod import Container, Pod
 
 UNSCHEDULABLE = "Unschedulable"  # the scheduler's reason, of a pod that stays Pending
 

@@ -6,10 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from numa_trio.plugin.resource import NumaResource
-from numa_trio.simulator.manifest import load_manifests
 from numa_trio.simulator.node import SimulatedMachine
-from numa_trio.simulator.pod import Container, Pod, Resources
-from numa_trio.simulator.quantity import parse_quantity
+from numa_trio.workloads.manifest import load_manifests
+from numa_trio.workloads.pod import Container, Pod, Resources
+from numa_trio.workloads.quantity import parse_quantity
 
 _MEMORY = parse_quantity("64Mi")
 

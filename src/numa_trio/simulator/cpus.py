@@ -11,7 +11,7 @@ from typing import Self
 from attrs import define, field, frozen
 
 from numa_trio.simulator.hints import Hints, Nodes, hints_for
-from numa_trio.simulator.pod import Container, ContainerKind, Pod, QosClass, peak_requests
+from numa_trio.workloads.pod import Container, ContainerKind, Pod, QosClass, peak_requests
 
 CpuSet = frozenset[int]
 

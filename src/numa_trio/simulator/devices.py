@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from numa_trio.plugin.messages import ContainerAllocation, Device, PreferredAllocationRequest
 from numa_trio.simulator.hints import Hint, Hints, Nodes, hints_for
-from numa_trio.simulator.pod import Container, ContainerKind, Pod, peak_requests
+from numa_trio.workloads.pod import Container, ContainerKind, Pod, peak_requests
 
 
 class NoDevices(Exception):

@@ -26,7 +26,7 @@ from numa_trio.simulator.devices import DeviceManager
 from numa_trio.simulator.events import Event, EventKind, EventLog
 from numa_trio.simulator.node import KubeletConfig, Node, Placement, SimulatedMachine
 from numa_trio.simulator.plugin_connections import PluginConnections
-from numa_trio.simulator.pod import Pod
+from numa_trio.workloads.pod import Pod
 
 KUBELET_SOCKET = "kubelet.sock"
 

@@ -18,10 +18,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from numa_trio.simulator.cpus import Cpu
-from numa_trio.simulator.fields import BadFile, Field, read_documents
 from numa_trio.simulator.node import SimulatedMachine
 from numa_trio.topology.lists import LARGEST, MalformedText, parse_list
 from numa_trio.topology.machine import HugePages, Machine, NumaNode
+from numa_trio.workloads.fields import BadFile, Field, read_documents
 
 _LARGEST_NODE = 1023  # the kernel's CONFIG_NODES_SHIFT is at most 10
 _LOCAL, _REMOTE = 10, 20  # the kernel's distances where the firmware tells none

@@ -9,7 +9,7 @@ from fractions import Fraction
 from attrs import define, field, frozen
 
 from numa_trio.simulator.hints import Hint, Hints, Nodes, hints_for, narrowness
-from numa_trio.simulator.pod import (
+from numa_trio.workloads.pod import (
     Container,
     ContainerKind,
     Pod,
@@ -17,7 +17,7 @@ from numa_trio.simulator.pod import (
     Quantities,
     peak_requests,
 )
-from numa_trio.simulator.resource_names import is_huge_pages
+from numa_trio.workloads.resource_names import is_huge_pages
 
 
 class NoMemory(Exception):

@@ -10,9 +10,9 @@ from numa_trio.simulator.cpus import Cpu, CpuManager, CpuSet
 from numa_trio.simulator.devices import DeviceManager
 from numa_trio.simulator.hints import Nodes, Policy, Scope
 from numa_trio.simulator.memory import MemoryManager
-from numa_trio.simulator.pod import Container, Pod, Quantities
-from numa_trio.simulator.quantity import milli, whole
 from numa_trio.topology.machine import Machine
+from numa_trio.workloads.pod import Container, Pod, Quantities
+from numa_trio.workloads.quantity import milli, whole
 
 MAX_NUMA_NODES = 8  # the default of the policy option max-allowable-numa-nodes
 MAX_NUMA_NODE_ID = 63  # the Topology Manager's masks have 64 bits

@@ -24,7 +24,7 @@ from numa_trio.simulator.admission import PluginFailed
 from numa_trio.simulator.checkpoint import CHECKPOINT, write_checkpoint
 from numa_trio.simulator.devices import DeviceManager
 from numa_trio.simulator.events import EventKind, EventLog
-from numa_trio.simulator.resource_names import is_extended_resource
+from numa_trio.workloads.resource_names import is_extended_resource
 
 DIAL_LIMIT = 10.0  # seconds
 PRE_START_LIMIT = 30.0

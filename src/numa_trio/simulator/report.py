@@ -15,9 +15,9 @@ from numa_trio.simulator.admission import UNSCHEDULABLE, Verdict
 from numa_trio.simulator.expectation import why_not_pinned
 from numa_trio.simulator.hints import Policy
 from numa_trio.simulator.node import Placement
-from numa_trio.simulator.pod import ContainerKind
 from numa_trio.simulator.simulation import Plan, Report
 from numa_trio.topology.lists import format_list
+from numa_trio.workloads.pod import ContainerKind
 
 _HEADINGS = ("Pod", "Container", "Verdict", "Node", "CPUs", "Memory", "Environment")
 

@@ -16,8 +16,8 @@ from numa_trio.simulator.events import Event, EventKind
 from numa_trio.simulator.expectation import broken_promises, differences, expected_verdicts
 from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
 from numa_trio.simulator.node import KubeletConfig, SimulatedMachine
-from numa_trio.simulator.pod import Pod
 from numa_trio.simulator.sysfs_tree import write_sysfs
+from numa_trio.workloads.pod import Pod
 
 WAIT_LIMIT = 60.0  # seconds that any one thing may take; only a busy machine needs several
 KUBELET_DOWN = 0.5  # seconds between the end of kubelet and its new start

@@ -21,8 +21,8 @@ import trio
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.simulator.events import EventKind
 from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
-from numa_trio.simulator.manifest import load_manifests
 from numa_trio.simulator.sysfs_tree import read_simulated_machine
+from numa_trio.workloads.manifest import load_manifests
 
 DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")
 SYS = Path("/sys")

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numa_trio.simulator.fields import BadFile
-from numa_trio.simulator.manifest import load_manifests
-from numa_trio.simulator.pod import Container, ContainerKind, Pod, QosClass
+from numa_trio.workloads.fields import BadFile
+from numa_trio.workloads.manifest import load_manifests
+from numa_trio.workloads.pod import Container, ContainerKind, Pod, QosClass
 
 POD = """
 apiVersion: v1

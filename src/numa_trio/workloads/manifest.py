@@ -7,10 +7,10 @@ from pathlib import Path
 
 from attrs import frozen
 
-from numa_trio.simulator.fields import BadFile, Field, read_documents
-from numa_trio.simulator.pod import Container, ContainerKind, Pod, Resources
-from numa_trio.simulator.quantity import milli
-from numa_trio.simulator.resource_names import (
+from numa_trio.workloads.fields import BadFile, Field, read_documents
+from numa_trio.workloads.pod import Container, ContainerKind, Pod, Resources
+from numa_trio.workloads.quantity import milli
+from numa_trio.workloads.resource_names import (
     is_container_resource,
     is_extended_resource,
     is_huge_pages,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numa_trio.simulator.quantity import milli, parse_quantity, whole
+from numa_trio.workloads.quantity import milli, parse_quantity, whole
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from attrs import Factory, field, frozen
 
-from numa_trio.simulator.resource_names import is_extended_resource
+from numa_trio.workloads.resource_names import is_extended_resource
 
 Quantities = Mapping[str, Fraction]
 

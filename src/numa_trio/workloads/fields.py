@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from attrs import frozen
 
-from numa_trio.simulator.quantity import parse_quantity
+from numa_trio.workloads.quantity import parse_quantity
 
 
 class BadFile(Exception):
