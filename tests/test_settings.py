@@ -7,10 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from numa_trio.kubelet.api import v1beta1
+from numa_trio.plugin.advertising import CpulessNodes
 from numa_trio.settings import (
     MAX_CAPACITY,
     BadConfiguration,
-    CpulessNodes,
     HttpAddress,
     LogFormat,
     LogLevel,

@@ -10,6 +10,8 @@ from typing import Any, TypeVar, cast
 import attrs
 import environ
 
+from numa_trio.plugin.advertising import CpulessNodes
+
 PREFIX = "NUMA"
 
 # A list of more slots would not fit the 4 MiB that kubelet's gRPC client accepts in one message.
@@ -38,13 +40,6 @@ class BadConfiguration(Exception):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-class CpulessNodes(StrEnum):
-    """What becomes of NUMA nodes without CPUs, where no pod with pinned CPUs can be admitted."""
-
-    SKIP = "skip"
-    ADVERTISE = "advertise"
 
 
 class LogFormat(StrEnum):

@@ -15,7 +15,7 @@ from numa_trio.agent.status import ResourceStatus
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.settings import load_settings
 from numa_trio.topology.lists import MalformedText
-from numa_trio.topology.machine import Machine, NumaNode
+from numa_trio.topology.machine import Machine, NumaNode, Remark
 from numa_trio.topology.sysfs import MalformedSysfs, SysfsRootMissing
 
 NODE_0 = NumaNode(0, cpus=frozenset({0, 1}), memory_bytes=4 << 30)
@@ -172,6 +172,46 @@ async def test_a_sysfs_that_cannot_be_read_for_a_while_changes_nothing(
         "Cannot read the NUMA nodes; trying again",
         "The NUMA nodes can be read again",
     ]
+
+
+async def test_a_remark_is_logged_when_it_comes_and_when_it_goes(
+    autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not at each look, also where a file holds something else each time."""
+    sysfs = Sysfs(Machine((NODE_0,), remarks=(Remark("node 0: memory unknown", "held 'x'"),)))
+    found = discovery(sysfs)
+    with caplog.at_level(logging.INFO):
+        await found.first()
+        nursery.start_soon(found.follow)
+        caplog.clear()
+        await trio.sleep(100)
+        sysfs.content = Machine((NODE_0,), remarks=(Remark("node 0: memory unknown", "held 'y'"),))
+        await trio.sleep(100)
+        assert caplog.messages == []
+        sysfs.content = Machine((NODE_0,), remarks=(Remark("node 0: huge pages unknown"),))
+        await trio.sleep(100)
+    assert caplog.messages == [
+        "node 0: huge pages unknown",
+        "No longer so: node 0: memory unknown",
+    ]
+
+
+async def test_unknown_cpus_change_nothing_until_they_are_known(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """A node that was never known waits; one that is advertised stays as it is."""
+    unknown = NumaNode(0, cpus_known=False)
+    sysfs = Sysfs(Machine((unknown, NODE_1)))
+    found = discovery(sysfs)
+    await found.first()
+    nursery.start_soon(found.follow)
+    assert health(found) == {"numa-align/numa-1": True}
+    sysfs.content = Machine((NODE_0, NumaNode(1, cpus_known=False)))
+    await trio.sleep(31)
+    assert health(found) == {"numa-align/numa-1": True, "numa-align/numa-0": True}
+    sysfs.content = Machine((unknown, NumaNode(1)))
+    await trio.sleep(31)
+    assert health(found) == {"numa-align/numa-1": False, "numa-align/numa-0": True}
 
 
 async def test_a_machine_without_a_node_to_advertise_is_not_ready(

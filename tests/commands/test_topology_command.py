@@ -102,11 +102,34 @@ def test_json_tells_a_kernel_without_numa(
     assert document["remarks"]
 
 
+def test_a_broken_file_costs_only_what_it_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unknown CPUs are null and no reason to be silent about the rest; remarks name the files."""
+    root = plant_machine(tmp_path, "two-sockets")
+    here = root / "devices/system/node"
+    (here / "node0/cpulist").write_text("0-")
+    (here / "node1/distance").write_text("near")
+    document = json_of(root, capsys)
+    assert [(node["cpus"], node["advertised"]) for node in document["nodes"]] == [
+        (None, False),
+        ("4-7", True),
+    ]
+    assert [remark.partition(": held")[0] for remark in document["remarks"]] == [
+        f"node 0: CPUs unknown: {here}/node0/cpulist",
+        f"node 1: distances unknown: {here}/node1/distance",
+    ]
+    output = table_of(root, capsys)
+    assert re.search(r"^ *0 +unknown +unknown .* no *$", output, re.MULTILINE)
+    assert "Not advertised: 0: the file that lists its CPUs cannot be read" in output
+    assert all(f"\n{remark}\n" in output for remark in document["remarks"])
+
+
 def test_settings_choose_root_and_policy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without an option NUMA_SYSFS_ROOT counts; NUMA_CPULESS_NODES always does."""
-    monkeypatch.setenv("NUMA_SYSFS_ROOT", str(plant_machine(tmp_path, "gpu-memory")))
+    monkeypatch.setenv("NUMA_SYSFS_ROOT", str(plant_machine(tmp_path, "memory-tiers")))
     monkeypatch.setenv("NUMA_CPULESS_NODES", "advertise")
     assert run("--output", "json") == 0
     nodes = json.loads(capsys.readouterr().out)["nodes"]

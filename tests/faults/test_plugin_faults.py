@@ -328,6 +328,38 @@ async def test_sysfs_file_vanishes_while_read(autojump_clock: MockClock, running
     assert running.allocatable() == dict.fromkeys(RESOURCES, 4)
 
 
+async def test_sysfs_file_malformed_that_decides_nothing(
+    autojump_clock: MockClock, rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Distances and memory are only shown: before the start and after it, a remark is enough."""
+    node = rig.sysfs / "devices/system/node/node0"
+    (node / "distance").write_text("near far\n")
+    await rig.kubelet.start()
+    await rig.start_agent()
+    await rig.everything_allocatable(within=AT_ONCE)
+    (node / "meminfo").write_text("Node 0 MemTotal: plenty\n")
+    await trio.sleep(100)
+    assert rig.allocatable() == dict.fromkeys(RESOURCES, 4)
+    for what in ("distances unknown", "memory unknown"):
+        assert sum(line.startswith(f"node 0: {what}: {node}") for line in caplog.messages) == 1
+
+
+async def test_cpulist_of_one_node_malformed(autojump_clock: MockClock, rig: Rig) -> None:
+    """The node waits until its CPUs are known, and the others do not wait for it."""
+    cpulist = rig.sysfs / "devices/system/node/node1/cpulist"
+    held = cpulist.read_text()
+    cpulist.write_text("2-\n")
+    await rig.kubelet.start()
+    await rig.start_agent()
+    await trio.sleep(1)
+    assert rig.allocatable() == {NUMA_0: 4, NUMA_1: 0}
+    cpulist.write_text(held)
+    await rig.everything_allocatable(within=31)
+    cpulist.write_text("2-\n")
+    await trio.sleep(100)
+    assert rig.allocatable() == dict.fromkeys(RESOURCES, 4)
+
+
 async def test_agent_stopped_leaves_nothing(autojump_clock: MockClock, running: Rig) -> None:
     """The streams end, kubelet sees 0 at once, and no socket of ours stays."""
     [agent] = running.agents

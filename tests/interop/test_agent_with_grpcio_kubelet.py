@@ -23,8 +23,7 @@ from grpcio_kubelet import (
     PreStartContainerResponse,
     dead_socket,
 )
-from numa_trio.plugin.advertising import advertise
-from numa_trio.settings import CpulessNodes
+from numa_trio.plugin.advertising import CpulessNodes, advertise
 from numa_trio.topology.sysfs import read_machine
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from numa_trio.topology import sysfs
 from numa_trio.topology.lists import format_cpumap, format_list
-from numa_trio.topology.machine import HugePages, Machine, NumaNode
+from numa_trio.topology.machine import HugePages, Machine, NumaNode, Remark
 from numa_trio.topology.sysfs import (
     MalformedSysfs,
     SysfsError,
@@ -114,7 +114,7 @@ def test_a_kernel_without_numa_is_one_node(tmp_path: Path) -> None:
         ),
     )
     assert not machine.numa_aware
-    assert any("knows no NUMA nodes" in remark for remark in machine.remarks)
+    assert any("knows no NUMA nodes" in remark.text for remark in machine.remarks)
 
 
 def test_an_old_kernel_without_numa_has_the_cpus_that_are_not_offline(tmp_path: Path) -> None:
@@ -222,48 +222,29 @@ def test_this_machine_can_be_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "expected"),
+    ("content", "expected"),
     [
-        ("online", "zero", "a list of numbers and ranges"),
-        ("online", "", "at least one number"),
-        ("online", "0-99999999", "numbers up to 65535"),
-        ("online", b"0-\xff1\n", "a list of numbers and ranges"),
-        ("node0/cpulist", "0-3;7", "a list of numbers and ranges"),
-        ("node0/cpulist", "3-0", "ranges that ascend"),
-        ("node0/cpumap", "0x3", "32-bit hexadecimal words"),
-        ("node0/cpumap", "", "32-bit hexadecimal words"),
-        ("node0/distance", "10 near", "decimal numbers"),
-        ("node0/distance", "10 -1", "decimal numbers"),
-        ("node0/distance", "10.5 20", "decimal numbers"),
-        ("node0/meminfo", "nonsense", "a line like 'Node 0 MemTotal: 4194304 kB'"),
-        ("node0/meminfo", "Node 0 MemFree: 1 kB", "a line like 'Node 0 MemTotal: 4194304 kB'"),
-        ("node0/meminfo", "Node 0 MemTotal: many kB", "a line like 'Node 0 MemTotal:"),
-        ("node0/meminfo", "Node 0 MemTotal: 4096 MB", "a line like 'Node 0 MemTotal:"),
-        ("node0/meminfo", "Node 0 MemTotal: -4 kB", "a line like 'Node 0 MemTotal:"),
-        ("node0/meminfo", "Node 0 MemTotal: 4 kB\nNode 0 MemFree:", "a line like 'Node 0 MemFree:"),
-        ("node0/hugepages/hugepages-2048kB/nr_hugepages", "some", "decimal numbers"),
+        ("zero", "a list of numbers and ranges"),
+        ("", "at least one number"),
+        ("0-99999999", "numbers up to 65535"),
+        (b"0-\xff1\n", "a list of numbers and ranges"),
+        ("0," * (1 << 19), "at most 1048576 bytes"),
     ],
 )
-def test_a_malformed_file_is_named_with_what_it_held(
-    tmp_path: Path, file: str, content: str | bytes, expected: str
+def test_a_malformed_list_of_nodes_is_named_with_what_it_held(
+    tmp_path: Path, content: str | bytes, expected: str
 ) -> None:
     """The error names the file, shows what is in it, and says what belongs there."""
-    files: dict[str, str | bytes] = {
-        "online": "0-1",
-        "node0/cpulist": "0-3",
-        "node1/cpulist": "0-3",
-    }
-    if file == "node0/cpumap":
-        del files["node0/cpulist"]
-    plant_nodes(tmp_path, files | {file: content})
+    plant_nodes(tmp_path, {"online": content, "node0/cpulist": "0-3"})
     with pytest.raises(MalformedSysfs) as caught:
         read_machine(tmp_path)
     error = caught.value
-    assert error.path == tmp_path / "devices/system/node" / file
+    assert error.path == tmp_path / "devices/system/node/online"
     assert str(error.path) in str(error)
     assert expected in error.expected
     assert expected in str(error)
     assert "held" in str(error)
+    assert len(str(error)) < 400
 
 
 def test_a_malformed_online_file_of_cpus_is_named(tmp_path: Path) -> None:
@@ -288,11 +269,9 @@ def test_a_folder_in_place_of_a_file_is_unreadable(tmp_path: Path) -> None:
         read_machine(tmp_path)
 
 
-@pytest.mark.parametrize("loop", ["node", "node/node0", "node/node0/hugepages"])
-def test_a_folder_that_cannot_be_entered_is_unreadable(tmp_path: Path, loop: str) -> None:
+def test_a_folder_of_nodes_that_cannot_be_entered_is_unreadable(tmp_path: Path) -> None:
     """A link to itself stands for whatever keeps us out."""
-    link = plant(tmp_path, {"devices/system/uevent": ""}) / "devices/system" / loop
-    link.parent.mkdir(parents=True, exist_ok=True)
+    link = plant(tmp_path, {"devices/system/uevent": ""}) / "devices/system/node"
     link.symlink_to(link)
     with pytest.raises(UnreadableSysfs, match="Too many levels of symbolic links"):
         read_machine(tmp_path)
@@ -303,7 +282,9 @@ def test_a_listed_node_without_folder_is_left_out(tmp_path: Path) -> None:
     plant_nodes(tmp_path, {"online": "0-3", "node0/cpulist": "0-1", "node2/cpulist": "2-3"})
     machine = read_machine(tmp_path)
     assert cpulists(machine) == {0: "0-1", 2: "2-3"}
-    assert machine.remarks == ("nodes 1,3: left out: listed as online, but without a folder",)
+    assert machine.remarks == (
+        Remark("nodes 1,3: left out: listed as online, but without a folder"),
+    )
 
 
 def test_no_listed_node_with_a_folder_is_malformed(tmp_path: Path) -> None:
@@ -319,7 +300,7 @@ def test_a_node_that_tells_no_cpus_is_taken_to_have_none(tmp_path: Path) -> None
     machine = read_machine(tmp_path)
     assert cpulists(machine) == {0: "0", 1: ""}
     assert machine.remarks == (
-        "node 1: taken to have no CPUs: there is neither cpulist nor cpumap",
+        Remark("node 1: taken to have no CPUs: there is neither cpulist nor cpumap"),
     )
 
 
@@ -339,7 +320,9 @@ def test_distances_that_fit_no_set_of_nodes_are_unknown(tmp_path: Path, row: str
     )
     machine = read_machine(tmp_path)
     assert distances(machine) == {0: {}, 2: {0: 20, 2: 10}}
-    assert machine.remarks == ("node 0: distances unknown: not one number for each online node",)
+    assert machine.remarks == (
+        Remark("node 0: distances unknown: not one number for each online node"),
+    )
 
 
 @pytest.mark.parametrize("files", [{}, {"node0/distance": "", "node0/meminfo": ""}])
@@ -422,18 +405,18 @@ def test_a_node_whose_files_vanish_while_they_are_read_is_left_out(
 ) -> None:
     """A read from a device that is gone fails with ENODEV, which is no error of ours."""
     plant_nodes(tmp_path, {"online": "0-1", "node0/cpulist": "0", "node1/cpulist": "1"})
-    read_bytes = Path.read_bytes
+    content = sysfs._content
 
-    def read_bytes_of_gone_node(path: Path) -> bytes:
+    def content_of_gone_node(path: Path) -> bytes:
         if path.match("node1/*"):
             (path.parent / "cpulist").unlink(missing_ok=True)
             if path.parent.exists():
                 path.parent.rmdir()
             plant_nodes(tmp_path, {"online": "0"})
             raise OSError(19, "No such device")
-        return read_bytes(path)
+        return content(path)
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes_of_gone_node)
+    monkeypatch.setattr(sysfs, "_content", content_of_gone_node)
     assert read_machine(tmp_path) == Machine((NumaNode(0, frozenset({0})),))
 
 

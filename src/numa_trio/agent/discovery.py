@@ -51,8 +51,6 @@ class Discovery:
             "; ".join(map(_describe, machine.nodes)),
             extra={"nodes": [node.id for node in machine.nodes]},
         )
-        for remark in machine.remarks:
-            log.warning("%s", remark)
         self._apply(machine)
         if not len(self.resources):
             log.error("No NUMA node can be advertised: no pod can ask for one on this machine")
@@ -89,17 +87,28 @@ class Discovery:
         return machine
 
     def _apply(self, machine: Machine) -> None:
+        self._tell_remarks(machine)
         verdicts = {one.node.id: one for one in advertise(machine, self.settings.cpuless_nodes)}
         for node, verdict in verdicts.items():
             advertised = self.resources.get(node)
             if advertised is None:
                 self._meet(verdict)
-            else:
+            elif verdict.certain:
                 self._set_health(advertised, verdict.reason)
         for advertised in self.resources:
             if advertised.resource.node not in verdicts:
                 self._set_health(advertised, "the node is offline")
         self.machine = machine
+
+    def _tell_remarks(self, machine: Machine) -> None:
+        """Log each remark when it comes and when it goes."""
+        before = self.machine.remarks if self.machine else ()
+        for remark in machine.remarks:
+            if remark not in before:
+                log.warning("%s", remark)
+        for remark in before:
+            if remark not in machine.remarks:
+                log.info("No longer so: %s", remark.text)
 
     def _meet(self, verdict: Advertisement) -> None:
         node = verdict.node.id
@@ -124,6 +133,8 @@ class Discovery:
 
 def _describe(node: NumaNode) -> str:
     cpus = f"CPUs {format_list(node.cpus)}" if node.has_cpus else "no CPUs"
+    if not node.cpus_known:
+        cpus = "CPUs unknown"
     if node.memory_bytes is None:
         memory = "memory unknown"
     else:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from numa_trio.plugin.advertising import Advertisement
-    from numa_trio.topology.machine import HugePages, Machine
+    from numa_trio.topology.machine import HugePages, Machine, NumaNode
 
 HELP = "Show this machine's NUMA nodes and which of them are advertised."
 
@@ -71,7 +71,7 @@ def _print_json(machine: "Machine", advertisements: "Sequence[Advertisement]") -
     nodes = [
         {
             "id": node.id,
-            "cpus": format_list(node.cpus),
+            "cpus": format_list(node.cpus) if node.cpus_known else None,
             "memory_bytes": node.memory_bytes,
             "distances": {str(other): distance for other, distance in node.distances.items()},
             "advertised": verdict.advertised,
@@ -82,7 +82,8 @@ def _print_json(machine: "Machine", advertisements: "Sequence[Advertisement]") -
         for verdict in advertisements
         for node in [verdict.node]
     ]
-    document = {"nodes": nodes, "numa_aware": machine.numa_aware, "remarks": machine.remarks}
+    remarks = [str(remark) for remark in machine.remarks]
+    document = {"nodes": nodes, "numa_aware": machine.numa_aware, "remarks": remarks}
     print(json.dumps(document, indent=2))
 
 
@@ -103,8 +104,6 @@ def _table(advertisements: "Sequence[Advertisement]", comma: str) -> "Table":
     from rich import box
     from rich.table import Table
 
-    from numa_trio.topology.lists import format_list
-
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for heading in ("Node", "CPUs", "Count", "Memory", "Distance", "Huge pages", "Advertised"):
         numeric = heading in ("Node", "Count", "Memory")
@@ -113,14 +112,20 @@ def _table(advertisements: "Sequence[Advertisement]", comma: str) -> "Table":
         node = verdict.node
         table.add_row(
             str(node.id),
-            format_list(node.cpus).replace(",", comma) or "none",
-            str(len(node.cpus)),
+            _cpus(node).replace(",", comma),
+            str(len(node.cpus)) if node.cpus_known else "unknown",
             _size(node.memory_bytes),
             _distances(node.distances).replace(",", comma),
             _huge_pages(node.huge_pages),
             "yes" if verdict.advertised else "no",
         )
     return table
+
+
+def _cpus(node: "NumaNode") -> str:
+    from numa_trio.topology.lists import format_list
+
+    return (format_list(node.cpus) or "none") if node.cpus_known else "unknown"
 
 
 def _distances(distances: Mapping[int, int]) -> str:

@@ -41,7 +41,7 @@ def parse_list(text: str) -> frozenset[int]:
     entries = text.strip(_PADDING)
     if not entries:
         return frozenset()
-    numbers: set[int] = set()
+    ranges = []
     for entry in entries.split(","):
         match = _ENTRY.fullmatch(entry)
         if match is None:
@@ -52,7 +52,12 @@ def parse_list(text: str) -> frozenset[int]:
             raise MalformedText(text, f"ranges that ascend, unlike {entry}")
         if last > LARGEST:
             raise MalformedText(text, f"numbers up to {LARGEST}")
-        numbers.update(range(first, last + 1))
+        ranges.append((first, last))
+    numbers: list[int] = []
+    for first, last in sorted(ranges):
+        # Ranges that overlap, however many, cost no more than one.
+        start = max(first, numbers[-1] + 1) if numbers else first
+        numbers.extend(range(start, last + 1))
     return frozenset(numbers)
 
 

@@ -18,13 +18,15 @@ class HugePages:
 class NumaNode:
     """An online NUMA node.
 
-    `cpus` are its online CPUs. Memory is in bytes, None where the kernel tells none. `distances`
+    `cpus` are its online CPUs; empty also where they are unknown (`cpus_known` is False), because
+    the file that lists them cannot be read. Memory is in bytes, None where unknown. `distances`
     maps the id of each online node to the relative access cost from this one (ACPI SLIT: 10 is
     local); empty where unknown.
     """
 
     id: int
     cpus: frozenset[int] = frozenset()
+    cpus_known: bool = field(default=True, kw_only=True)
     memory_bytes: int | None = None
     memory_free_bytes: int | None = None
     distances: Mapping[int, int] = field(factory=dict)
@@ -42,13 +44,27 @@ class NumaNode:
 
 
 @frozen
+class Remark:
+    """A sentence for the operator on what the kernel left out, contradicted or garbled.
+
+    The `detail` shows what a file held. That may differ from reading to reading while the remark
+    stays the same, so that it does not count in a comparison.
+    """
+
+    text: str
+    detail: str | None = field(default=None, eq=False)
+
+    def __str__(self) -> str:
+        return self.text if self.detail is None else f"{self.text}: {self.detail}"
+
+
+@frozen
 class Machine:
     """The online NUMA nodes in order of id.
 
     `numa_aware` is False for a kernel without NUMA, shown as one node 0, as kubelet sees it.
-    `remarks` are sentences for the operator on what the kernel left out or contradicted.
     """
 
     nodes: tuple[NumaNode, ...]
     numa_aware: bool = True
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()

@@ -1,20 +1,28 @@
 """Reads the machine from sysfs.
 
 The files are described in the kernel's Documentation/ABI/stable/sysfs-devices-node and
-Documentation/ABI/testing/sysfs-devices-system-cpu.
+Documentation/ABI/testing/sysfs-devices-system-cpu. Which nodes are online and which CPUs they have
+decides the resources; every other file is only shown, so that a broken one becomes a remark.
 """
 
 import errno
 import os
 import re
 import stat
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from attrs import field, frozen
+
 from numa_trio.topology.lists import MalformedText, format_list, parse_cpumap, parse_list
-from numa_trio.topology.machine import HugePages, Machine, NumaNode
+from numa_trio.topology.machine import HugePages, Machine, NumaNode, Remark
+from numa_trio.topology.node_files import (
+    parse_count,
+    parse_distances,
+    parse_inhabited_list,
+    parse_meminfo,
+)
 
 # A node that goes offline takes its files with it, also those that are open.
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO})
@@ -24,14 +32,12 @@ _READINGS = 3
 
 _KIB = 1024
 
+# A cpulist of LARGEST CPUs, every second of them, takes less than 200 KiB.
+_MOST_BYTES = 1 << 20
+
 _NODE_FOLDER = re.compile(r"node(0|[1-9][0-9]{0,4})")
 _CPU_FOLDER = re.compile(r"cpu(0|[1-9][0-9]{0,4})")
 _HUGE_PAGES_FOLDER = re.compile(r"hugepages-([1-9][0-9]{0,15})kB")
-_KIBIBYTES = re.compile(r"[ \t]*([0-9]{1,16})[ \t]*kB[ \t]*")
-_COUNT = re.compile(r"[0-9]{1,19}")
-
-# What was odd, said in the words that follow "node N: ", and the nodes of which it is true.
-_Oddities = defaultdict[str, list[int]]
 
 T = TypeVar("T")
 
@@ -41,7 +47,7 @@ class SysfsError(Exception):
 
 
 class SysfsRootMissing(SysfsError):
-    """What is configured as the root of sysfs is none: bad configuration."""
+    """What is configured as the root of sysfs is something else: bad configuration."""
 
     def __init__(self, root: Path, seen: str) -> None:
         super().__init__(
@@ -90,13 +96,13 @@ def read_machine(sysfs_root: Path) -> Machine:
 
 def _online_nodes(folder: Path) -> list[int]:
     """The ids of the online nodes, ascending; none for a kernel without NUMA."""
-    online = _parsed(folder / "online", _parse_inhabited_list)
+    online = _parsed(folder / "online", parse_inhabited_list)
     # Kernels before 2.6.24 have no such file; their folders are those of online nodes.
     return sorted(_numbered(folder, _NODE_FOLDER) if online is None else online)
 
 
 def _numa_machine(folder: Path, online: list[int]) -> Machine:
-    oddities: _Oddities = defaultdict(list)
+    oddities = _Oddities()
     nodes = tuple(
         _node(folder, node_id, online, oddities)
         for node_id in online
@@ -107,36 +113,73 @@ def _numa_machine(folder: Path, online: list[int]) -> Machine:
             folder / "online",
             MalformedText(format_list(online), f"nodes with a folder in {folder}"),
         )
-    remarks = (
-        f"node{'s' if len(node_ids) > 1 else ''} {format_list(node_ids)}: {oddity}"
-        for oddity, node_ids in oddities.items()
-    )
-    return Machine(nodes, remarks=tuple(remarks))
+    return Machine(nodes, remarks=oddities.remarks())
+
+
+@frozen
+class _Oddities:
+    """What was odd about nodes: of which it is true, and the first problem that showed it."""
+
+    _nodes: dict[str, list[int]] = field(factory=dict)
+    _problems: dict[str, str | None] = field(factory=dict)
+
+    def note(self, node_id: int, oddity: str, problem: SysfsError | None = None) -> None:
+        """Remember the `oddity`, in the words that follow "node N: "."""
+        self._nodes.setdefault(oddity, []).append(node_id)
+        self._problems.setdefault(oddity, str(problem) if problem else None)
+
+    def remarks(self) -> tuple[Remark, ...]:
+        """A remark for each oddity."""
+        return tuple(
+            Remark(
+                f"node{'s' if len(node_ids) > 1 else ''} {format_list(node_ids)}: {oddity}",
+                self._problems[oddity],
+            )
+            for oddity, node_ids in self._nodes.items()
+        )
 
 
 def _exists(folder: Path, node_id: int, oddities: _Oddities) -> bool:
-    there = _is_folder(folder / f"node{node_id}")
+    try:
+        there = _is_folder(folder / f"node{node_id}")
+    except UnreadableSysfs:
+        return True  # reading its CPUs will say why they are unknown
     if not there:
-        oddities["left out: listed as online, but without a folder"].append(node_id)
+        oddities.note(node_id, "left out: listed as online, but without a folder")
     return there
 
 
 def _node(folder: Path, node_id: int, online: list[int], oddities: _Oddities) -> NumaNode:
     here = folder / f"node{node_id}"
-    cpus = _parsed(here / "cpulist", parse_list)
-    if cpus is None:
-        cpus = _parsed(here / "cpumap", parse_cpumap)
-    if cpus is None:
-        oddities["taken to have no CPUs: there is neither cpulist nor cpumap"].append(node_id)
-    total, free = _parsed(here / "meminfo", _parse_meminfo) or (None, None)
+    cpus = _cpus(here, node_id, oddities)
+    total, free = None, None
+    try:
+        total, free = _parsed(here / "meminfo", parse_meminfo) or (None, None)
+    except SysfsError as problem:
+        oddities.note(node_id, "memory unknown", problem)
     return NumaNode(
         id=node_id,
         cpus=cpus or frozenset(),
+        cpus_known=cpus is not None,
         memory_bytes=total,
         memory_free_bytes=free,
         distances=_distances(folder, node_id, online, oddities),
-        huge_pages=_huge_pages(here / "hugepages"),
+        huge_pages=_huge_pages(here / "hugepages", node_id, oddities),
     )
+
+
+def _cpus(here: Path, node_id: int, oddities: _Oddities) -> frozenset[int] | None:
+    """The node's CPUs; None if what the kernel says of them cannot be read."""
+    try:
+        cpus = _parsed(here / "cpulist", parse_list)
+        if cpus is None:
+            cpus = _parsed(here / "cpumap", parse_cpumap)
+    except SysfsError as problem:
+        oddities.note(node_id, "CPUs unknown", problem)
+        return None
+    if cpus is None:
+        oddities.note(node_id, "taken to have no CPUs: there is neither cpulist nor cpumap")
+    return cpus or frozenset()
 
 
 def _distances(
@@ -147,32 +190,40 @@ def _distances(
     The kernel writes one number for each online node, in order of id. Of a machine with an
     offline node it has also been seen to write one for each possible node.
     """
-    row = _parsed(folder / f"node{node_id}" / "distance", _parse_distances)
-    if not row:
-        return {}
     columns = online
+    try:
+        row = _parsed(folder / f"node{node_id}" / "distance", parse_distances)
+        if not row:
+            return {}
+        if len(row) != len(columns):
+            columns = sorted(_parsed(folder / "possible", parse_list) or ())
+    except SysfsError as problem:
+        oddities.note(node_id, "distances unknown", problem)
+        return {}
     if len(row) != len(columns):
-        columns = sorted(_parsed(folder / "possible", parse_list) or ())
-    if len(row) != len(columns):
-        oddities["distances unknown: not one number for each online node"].append(node_id)
+        oddities.note(node_id, "distances unknown: not one number for each online node")
         return {}
     return {other: row[place] for place, other in enumerate(columns) if other in online}
 
 
 def _uniform_machine(sysfs_root: Path) -> Machine:
-    """The machine of a kernel without NUMA. Sysfs then tells nothing about memory."""
+    """The machine of a kernel without NUMA, which says nothing about memory in sysfs."""
     cpus = _online_cpus(sysfs_root / "devices/system/cpu")
     if not cpus:
         raise SysfsRootMissing(
-            sysfs_root, "neither devices/system/node nor devices/system/cpu tells of CPUs"
+            sysfs_root, "no CPUs in devices/system/node nor in devices/system/cpu"
         )
-    node = NumaNode(id=0, cpus=cpus, huge_pages=_huge_pages(sysfs_root / "kernel/mm/hugepages"))
-    remark = "the kernel knows no NUMA nodes (devices/system/node): one node 0 with all online CPUs"
-    return Machine((node,), numa_aware=False, remarks=(remark,))
+    oddities = _Oddities()
+    huge_pages = _huge_pages(sysfs_root / "kernel/mm/hugepages", 0, oddities)
+    remark = Remark(
+        "the kernel knows no NUMA nodes (devices/system/node): one node 0 with all online CPUs"
+    )
+    node = NumaNode(id=0, cpus=cpus, huge_pages=huge_pages)
+    return Machine((node,), numa_aware=False, remarks=(remark, *oddities.remarks()))
 
 
 def _online_cpus(folder: Path) -> frozenset[int]:
-    online = _parsed(folder / "online", _parse_inhabited_list)
+    online = _parsed(folder / "online", parse_inhabited_list)
     if online is not None:
         return online
     # A CPU that cannot be taken offline has no such file.
@@ -181,53 +232,25 @@ def _online_cpus(folder: Path) -> frozenset[int]:
     )
 
 
-def _huge_pages(folder: Path) -> tuple[HugePages, ...]:
-    """The huge pages by ascending size."""
+def _huge_pages(folder: Path, node_id: int, oddities: _Oddities) -> tuple[HugePages, ...]:
+    """The huge pages by ascending size, without the sizes of which the counts are unknown."""
+    try:
+        sizes = sorted(_numbered(folder, _HUGE_PAGES_FOLDER))
+    except SysfsError as problem:
+        oddities.note(node_id, "huge pages unknown", problem)
+        return ()
     found = []
-    for kibibytes in sorted(_numbered(folder, _HUGE_PAGES_FOLDER)):
+    for kibibytes in sizes:
         here = folder / f"hugepages-{kibibytes}kB"
-        total = _parsed(here / "nr_hugepages", _parse_count)
-        free = _parsed(here / "free_hugepages", _parse_count)
+        try:
+            total = _parsed(here / "nr_hugepages", parse_count)
+            free = _parsed(here / "free_hugepages", parse_count)
+        except SysfsError as problem:
+            oddities.note(node_id, f"huge pages of {kibibytes} kB unknown", problem)
+            continue
         if total is not None and free is not None:
             found.append(HugePages(kibibytes * _KIB, total, free))
     return tuple(found)
-
-
-def _parse_inhabited_list(text: str) -> frozenset[int]:
-    numbers = parse_list(text)
-    if not numbers:
-        raise MalformedText(text, "a list with at least one number, as in 0-3,8")
-    return numbers
-
-
-def _parse_meminfo(text: str) -> tuple[int | None, int | None]:
-    """The total and the free memory in bytes; an empty file tells neither."""
-    if not text:
-        return None, None
-    total = _meminfo_line(text, "MemTotal")
-    if total is None:
-        raise MalformedText(text, "a line like 'Node 0 MemTotal: 4194304 kB'")
-    return total, _meminfo_line(text, "MemFree")
-
-
-def _meminfo_line(text: str, name: str) -> int | None:
-    line = re.search(rf"^.*\b{name}:(.*)$", text, re.MULTILINE)
-    if line is None:
-        return None
-    amount = _KIBIBYTES.fullmatch(line[1])
-    if amount is None:
-        raise MalformedText(line[0], f"a line like 'Node 0 {name}: 4194304 kB'")
-    return int(amount[1]) * _KIB
-
-
-def _parse_distances(text: str) -> list[int]:
-    return [_parse_count(word, held=text) for word in text.split()]
-
-
-def _parse_count(text: str, held: str | None = None) -> int:
-    if not _COUNT.fullmatch(text):
-        raise MalformedText(text if held is None else held, "decimal numbers")
-    return int(text)
 
 
 def _parsed(path: Path, parse: Callable[[str], T]) -> T | None:
@@ -244,12 +267,30 @@ def _parsed(path: Path, parse: Callable[[str], T]) -> T | None:
 def _read(path: Path) -> str | None:
     """The text without the newline or NUL that may end it; None if there is no such file."""
     try:
-        content = path.read_bytes()
+        content = _content(path)
     except OSError as problem:
         if problem.errno in _GONE:
             return None
         raise UnreadableSysfs(path, problem) from problem
-    return content.decode("ascii", "backslashreplace").strip(" \t\r\n\0")
+    text = content[:_MOST_BYTES].decode("ascii", "backslashreplace").strip(" \t\r\n\0")
+    if len(content) > _MOST_BYTES:
+        raise MalformedSysfs(path, MalformedText(text, f"at most {_MOST_BYTES} bytes"))
+    return text
+
+
+def _content(path: Path) -> bytes:
+    """The first bytes of a file, up to one more than are allowed.
+
+    Only regular files are read: neither a FIFO nor a device may keep us waiting.
+    """
+
+    def open_at_once(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NONBLOCK)
+
+    with open(path, "rb", opener=open_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read(_MOST_BYTES + 1)
 
 
 def _numbered(folder: Path, name: re.Pattern[str]) -> Iterator[int]:
@@ -262,8 +303,16 @@ def _numbered(folder: Path, name: re.Pattern[str]) -> Iterator[int]:
         raise UnreadableSysfs(folder, problem) from problem
     for entry in entries:
         match = name.fullmatch(entry.name)
-        if match is not None and _is_folder(entry):
+        if match is not None and _may_be_folder(entry):
             yield int(match[1])
+
+
+def _may_be_folder(path: Path) -> bool:
+    """Whether it is a folder, or cannot be examined: then reading its files will fail."""
+    try:
+        return _is_folder(path)
+    except UnreadableSysfs:
+        return True
 
 
 def _is_folder(path: Path) -> bool:

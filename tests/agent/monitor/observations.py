@@ -10,9 +10,8 @@ from numa_trio.agent.counts import AgentCounts
 from numa_trio.agent.moment import Moment
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.status import Phase, ResourceStatus
-from numa_trio.plugin.advertising import advertise
+from numa_trio.plugin.advertising import CpulessNodes, advertise
 from numa_trio.plugin.resource import NumaResource
-from numa_trio.settings import CpulessNodes
 from numa_trio.topology.machine import Machine, NumaNode
 
 GIB = 1024**3
@@ -54,6 +53,7 @@ def observe(*resources: AdvertisedResource, **changes: object) -> Observation:
         now=NOW,
         resources=resources,
         advertisements=advertise(Machine(nodes), CpulessNodes.SKIP),
+        remarks=(),
         topology_problem=None,
         topology_read_errors=0,
         kubelet_socket=Path("/dp/kubelet.sock"),

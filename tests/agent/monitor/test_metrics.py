@@ -30,8 +30,7 @@ from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.process import ProcessUsage
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.drop import Drop
-from numa_trio.plugin.advertising import advertise
-from numa_trio.settings import CpulessNodes
+from numa_trio.plugin.advertising import CpulessNodes, advertise
 from numa_trio.topology.machine import Machine, NumaNode
 
 USAGE = ProcessUsage(

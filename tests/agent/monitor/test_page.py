@@ -16,9 +16,8 @@ from numa_trio.agent.monitor.page.distances import describe_distances
 from numa_trio.agent.monitor.page.markup import element, join
 from numa_trio.agent.monitor.page.units import format_bytes, format_duration
 from numa_trio.agent.status import Phase
-from numa_trio.plugin.advertising import advertise
-from numa_trio.settings import CpulessNodes
-from numa_trio.topology.machine import HugePages, Machine, NumaNode
+from numa_trio.plugin.advertising import CpulessNodes, advertise
+from numa_trio.topology.machine import HugePages, Machine, NumaNode, Remark
 
 
 @define
@@ -153,6 +152,21 @@ async def test_before_anything_is_known_there_is_a_page() -> None:
     page = parse(observe(advertisements=None, topology_problem="/sys is gone"))
     assert "not ready: the NUMA nodes have not been read yet" in page.text("header")
     assert "/sys is gone" in page.text("troubles")
+
+
+async def test_remarks_on_the_nodes_are_shown() -> None:
+    """With what a file held; a node whose CPUs are unknown does not look like one without."""
+    nodes = (node_of(0), NumaNode(1, cpus_known=False))
+    page = parse(
+        observe(
+            in_phase(Phase.STREAMING),
+            advertisements=advertise(Machine(nodes), CpulessNodes.SKIP),
+            remarks=[Remark("node 1: CPUs unknown", "/sys/x: held '0-'")],
+        )
+    )
+    assert "node 1: CPUs unknown: /sys/x: held '0-'" in page.text("troubles")
+    assert "CPUs unknown" in page.text("node-1")
+    assert "the file that lists its CPUs cannot be read" in page.text("node-1")
 
 
 async def test_loads_nothing() -> None:

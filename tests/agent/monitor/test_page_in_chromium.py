@@ -16,8 +16,8 @@ from numa_trio.agent.monitor.http import serve_http
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.routes import Routes
 from numa_trio.agent.status import Phase
-from numa_trio.plugin.advertising import advertise
-from numa_trio.settings import CpulessNodes, HttpAddress
+from numa_trio.plugin.advertising import CpulessNodes, advertise
+from numa_trio.settings import HttpAddress
 from numa_trio.topology.machine import Machine, NumaNode
 
 pytestmark = pytest.mark.slow

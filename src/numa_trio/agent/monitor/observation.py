@@ -14,6 +14,7 @@ from numa_trio.agent.status import Phase
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
 from numa_trio.plugin.advertising import Advertisement, advertise
+from numa_trio.topology.machine import Remark
 
 
 @frozen
@@ -21,14 +22,15 @@ class Observation:
     """What holds `now`.
 
     `advertisements` has each online NUMA node, and is None before the nodes were read for the first
-    time; `kubelet_problem` says why there is no kubelet.sock, if there is none; `topology_problem`
-    why the nodes could not be read the last time, if they could not. `tasks` are Trio's: the
-    agent's own and those of its connections.
+    time; `remarks` say what was odd about them; `topology_problem` says why they could not be read
+    the last time, if they could not; `kubelet_problem` why there is no kubelet.sock, if there is
+    none. `tasks` are Trio's: the agent's own and those of its connections.
     """
 
     now: Moment
     resources: Sequence[AdvertisedResource]
     advertisements: Sequence[Advertisement] | None
+    remarks: Sequence[Remark]
     topology_problem: str | None
     topology_read_errors: int
     kubelet_socket: Path
@@ -67,6 +69,7 @@ class Observer:
             advertisements=None
             if machine is None
             else advertise(machine, discovery.settings.cpuless_nodes),
+            remarks=() if machine is None else machine.remarks,
             topology_problem=discovery.problem,
             topology_read_errors=discovery.read_errors,
             kubelet_socket=self.kubelet_socket.path,

@@ -98,6 +98,7 @@ def _troubles(observed: Observation) -> Markup:
         troubles.append(element("li", element("b", "kubelet"), f" {observed.kubelet_problem}"))
     if observed.topology_problem:
         troubles.append(element("li", element("b", "NUMA nodes"), f" {observed.topology_problem}"))
+    troubles += [element("li", element("b", "remark"), f" {remark}") for remark in observed.remarks]
     alike: dict[tuple[Phase, str | None], list[int]] = {}
     for one in observed.missing:
         alike.setdefault((one.status.phase, one.status.obstacle), []).append(one.resource.node)
@@ -164,7 +165,7 @@ def _facts(place: Place) -> Iterator[Markup]:
 
 
 def _node_facts(node: NumaNode) -> Iterator[Markup]:
-    yield _fact("CPUs", f"{len(node.cpus)}: {format_list(node.cpus)}" if node.cpus else "none")
+    yield _fact("CPUs", _cpus(node))
     yield _fact("Memory", *_memory(node))
     for pages in node.huge_pages:
         if pages.total:
@@ -172,6 +173,12 @@ def _node_facts(node: NumaNode) -> Iterator[Markup]:
             yield _fact("Huge pages", f"{size}: {pages.free} of {pages.total} free")
     if distances := describe_distances(node):
         yield _fact("Distance", *(element("div", distance) for distance in distances))
+
+
+def _cpus(node: NumaNode) -> str:
+    if not node.cpus_known:
+        return "unknown"
+    return f"{len(node.cpus)}: {format_list(node.cpus)}" if node.cpus else "none"
 
 
 def _memory(node: NumaNode) -> Iterator[str]:
