@@ -12,6 +12,7 @@ import trio
 from attrs import define, field
 
 from numa_trio.agent.service import Agent
+from numa_trio.agent.status import Phase
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.settings import load_settings
 from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
@@ -29,6 +30,10 @@ class RunningAgent:
     agent: Agent
     running: trio.CancelScope
     ended: trio.Event
+
+    def phases(self) -> set[Phase]:
+        """Those of its resources."""
+        return {one.status.phase for one in self.agent.resources}
 
     async def stop(self) -> None:
         """End it as SIGTERM does."""

@@ -19,6 +19,7 @@ from numa_trio.plugin.messages import (
     Registration,
 )
 from numa_trio.plugin.resource import NumaResource
+from numa_trio.repeated_event import RepeatedEvent
 
 
 @define
@@ -62,15 +63,14 @@ class PluginDouble:
     streams: int = 0
     _serving: trio.CancelScope = field(factory=trio.CancelScope)
     _ended: trio.Event = field(factory=trio.Event)
-    _changed: trio.Event = field(factory=trio.Event)
+    _changed: RepeatedEvent = field(factory=RepeatedEvent)
 
     def __attrs_post_init__(self) -> None:
         self.server = PluginServer(self.plugin, self._count_streams)
 
     def _count_streams(self, streams: int) -> None:
         self.streams = streams
-        self._changed.set()
-        self._changed = trio.Event()
+        self._changed.happen()
 
     @property
     def name(self) -> str:
@@ -102,7 +102,7 @@ class PluginDouble:
 
     async def wait_streams(self, streams: int) -> None:
         while self.streams != streams:
-            await self._changed.wait()
+            await self._changed.next().wait()
 
 
 @asynccontextmanager

@@ -36,14 +36,14 @@ class FakeServer:
             await trio.sleep_forever()
         finally:
             self.serving = False
-            self.status.has_streams(0)
+            self.status.streams_changed(0)
 
     def update(self, plugin: DevicePlugin) -> None:
         self.updates.append(plugin)
 
     async def end_streams(self) -> None:
         self.streams_ended += 1
-        self.status.has_streams(0)
+        self.status.streams_changed(0)
 
 
 def advertise(node: int = 0) -> AdvertisedResource:
@@ -74,7 +74,7 @@ class FakeKubelet:
             await trio.sleep(answer)
         await trio.lowlevel.checkpoint()
         if self.opens_streams and registration.resource_name in self.statuses:
-            self.statuses[registration.resource_name].has_streams(1)
+            self.statuses[registration.resource_name].streams_changed(1)
 
     @property
     def times(self) -> list[float]:

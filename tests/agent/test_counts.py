@@ -100,7 +100,7 @@ async def test_a_lost_stream_is_a_reason(
     nursery.start_soon(node.supervise)
     node.start_kubelet()
     await node.streaming()
-    node.advertised.status.has_streams(0)
+    node.advertised.status.streams_changed(0)
     await node.streaming()
     assert node.endings == {Ending.STREAM_LOST: 1}
 
@@ -113,7 +113,7 @@ async def test_a_restart_is_one_reason_although_its_stream_ended_first(
     node.start_kubelet()
     await node.streaming()
     node.kubelet.answers = [KubeletUnavailable("Connection refused")] * 1000
-    node.advertised.status.has_streams(0)
+    node.advertised.status.streams_changed(0)
     await trio.sleep(60)
     node.kubelet.answers = []
     node.start_kubelet()
@@ -158,7 +158,7 @@ async def test_a_defect_is_a_reason(
     node.start_kubelet()
     await node.streaming()
     node.kubelet.answers = [ZeroDivisionError()]
-    node.advertised.status.has_streams(0)
+    node.advertised.status.streams_changed(0)
     await node.streaming()
     assert node.scope.counts.scope_failures == 1
     assert node.endings == {Ending.SCOPE_FAILED: 1}
@@ -174,7 +174,7 @@ async def test_the_delay_begins_when_kubelets_socket_appeared(
     await node.streaming()
     assert sum(node.counts.streaming_delays.counts) == 1
     assert node.counts.streaming_delays.sum == pytest.approx(3.0, abs=0.5)
-    node.advertised.status.has_streams(0)
+    node.advertised.status.streams_changed(0)
     await node.streaming()
     assert sum(node.counts.streaming_delays.counts) == 1
     await trio.sleep(100)

@@ -214,11 +214,11 @@ async def test_unknown_cpus_change_nothing_until_they_are_known(
     assert health(found) == {"numa-align/numa-1": False, "numa-align/numa-0": True}
 
 
-async def test_a_machine_without_a_node_to_advertise_is_not_ready(
+async def test_a_machine_without_a_node_to_advertise_is_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Nothing to offer is an error to see, not a silent success."""
     found = discovery(Sysfs(Machine((MEMORY_ONLY,))))
     await found.first()
-    assert not found.resources.ready
+    assert list(found.resources) == []
     assert any("No NUMA node can be advertised" in line for line in caplog.messages)

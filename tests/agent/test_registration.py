@@ -30,7 +30,7 @@ def beside(kubelet: FakeKubelet) -> AdvertisedResource:
     """A served resource whose streams `kubelet` opens."""
     advertised = advertise()
     kubelet.statuses[advertised.resource.name] = advertised.status
-    advertised.status.serves(True)
+    advertised.status.serving_began()
     return advertised
 
 
@@ -41,7 +41,7 @@ async def test_says_who_it_is(autojump_clock: MockClock, nursery: trio.Nursery) 
     nursery.start_soon(keep_registered, advertised, kubelet, "numa-4.sock")
     await wait_all_tasks_blocked()
     assert kubelet.calls == []
-    advertised.status.serves(True)
+    advertised.status.serving_began()
     await wait_all_tasks_blocked()
     assert [call for _, call in kubelet.calls] == [
         Registration("numa-align/numa-4", "numa-4.sock", "v1beta1")
@@ -88,7 +88,7 @@ async def test_reregisters_when_only_the_stream_breaks(
     await advertised.status.until(lambda: advertised.status.streams == 1)
     await trio.sleep(3600)
     lost = trio.current_time()
-    advertised.status.has_streams(0)
+    advertised.status.streams_changed(0)
     await advertised.status.until(lambda: advertised.status.phase is Phase.STREAMING)
     assert 0 < trio.current_time() - lost <= 0.05
 
@@ -132,7 +132,7 @@ async def test_a_stream_that_ends_before_the_answer_is_lost_too(
     async def lose_the_first(registration: Registration) -> None:
         await accept(registration)
         if len(kubelet.calls) == 1:
-            advertised.status.has_streams(0)
+            advertised.status.streams_changed(0)
 
     kubelet.register = lose_the_first  # type: ignore[method-assign]  # a fake's
     nursery.start_soon(keep_registered, advertised, kubelet, "numa-0.sock")
@@ -149,10 +149,10 @@ async def test_another_stream_does_not_hide_the_loss_of_kubelets(
     nursery.start_soon(keep_registered, advertised, kubelet, "numa-0.sock")
     await advertised.status.until(lambda: advertised.status.streams == 1)
     await trio.sleep(60)
-    advertised.status.has_streams(2)
+    advertised.status.streams_changed(2)
     await trio.sleep(60)
     assert len(kubelet.calls) == 1
-    advertised.status.has_streams(1)
+    advertised.status.streams_changed(1)
     await trio.sleep(0.05)
     assert len(kubelet.calls) == 2
 
@@ -164,7 +164,7 @@ async def test_old_streams_end_before_each_registration(
     kubelet = FakeKubelet()
     advertised = beside(kubelet)
     assert isinstance(advertised.server, FakeServer)
-    advertised.status.has_streams(1)
+    advertised.status.streams_changed(1)
     nursery.start_soon(keep_registered, advertised, kubelet, "numa-0.sock")
     await advertised.status.until(lambda: advertised.status.registered)
     assert advertised.server.streams_ended == 1
@@ -179,12 +179,12 @@ async def test_streams_that_break_at_once_do_not_make_it_spin(
     nursery.start_soon(keep_registered, advertised, kubelet, "numa-0.sock")
     for _ in range(12):
         await advertised.status.until(lambda: advertised.status.phase is Phase.STREAMING)
-        advertised.status.has_streams(0)
+        advertised.status.streams_changed(0)
     await advertised.status.until(lambda: advertised.status.phase is Phase.STREAMING)
     delays = [later - earlier for earlier, later in itertools.pairwise(kubelet.times)]
     assert delays == pytest.approx([min(5.0, 0.01 * 2**n) for n in range(12)])
     await trio.sleep(60)
-    advertised.status.has_streams(0)
+    advertised.status.streams_changed(0)
     lost = trio.current_time()
     await advertised.status.until(lambda: advertised.status.phase is Phase.STREAMING)
     assert trio.current_time() - lost <= 0.05
@@ -198,10 +198,10 @@ async def test_registers_again_after_its_socket_was_lost(
     advertised = beside(kubelet)
     nursery.start_soon(keep_registered, advertised, kubelet, "numa-0.sock")
     await advertised.status.until(lambda: advertised.status.phase is Phase.STREAMING)
-    advertised.status.serves(False, "removed")
+    advertised.status.socket_displaced("removed")
     await trio.sleep(1)
     assert len(kubelet.calls) == 1
-    advertised.status.serves(True)
+    advertised.status.serving_began()
     await advertised.status.until(lambda: advertised.status.phase is Phase.STREAMING)
     assert len(kubelet.calls) == 2
 
@@ -232,11 +232,11 @@ async def test_resources_register_side_by_side(
     for node in (0, 1):
         resources.add(advertise(node))
     for advertised in resources:
-        advertised.status.serves(True)
+        advertised.status.serving_began()
     nursery.start_soon(register_resources, resources, kubelet, lambda node: f"numa-{node}.sock")
     await trio.sleep(1)
     late = advertise(2)
-    late.status.serves(True)
+    late.status.serving_began()
     resources.add(late)
     await trio.sleep(1)
     assert {call.endpoint for _, call in kubelet.calls} == {

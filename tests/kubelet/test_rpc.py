@@ -29,6 +29,7 @@ from numa_trio.plugin.messages import (
     Registration,
 )
 from numa_trio.plugin.resource import NumaResource
+from numa_trio.repeated_event import RepeatedEvent
 
 REGISTRATION = Registration("numa-align/numa-1", "numa-1.sock", options=PluginOptions(True, True))
 PATIENCE = 30.0
@@ -45,17 +46,16 @@ class Streams:
 
     def __init__(self) -> None:
         self.open = 0
-        self._changed = trio.Event()
+        self._changed = RepeatedEvent()
 
     def __call__(self, streams: int) -> None:
         self.open = streams
-        self._changed.set()
-        self._changed = trio.Event()
+        self._changed.happen()
 
     async def become(self, streams: int) -> None:
         with trio.fail_after(PATIENCE):
             while self.open != streams:
-                await self._changed.wait()
+                await self._changed.next().wait()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import socket
 import stat
 import subprocess
 import sys
-from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -193,17 +192,19 @@ async def test_each_kubelet_socket_is_one_generation(tmp_path: Path, nursery: tr
     watch = DirectoryWatch(tmp_path, sweep_interval=3600)
     await nursery.start(watch.run)
     path = tmp_path / "kubelet.sock"
-    found = []
+    kubelet_socket = KubeletSocket(path, watch)
+    found: list[SocketIdentity] = []
     with trio.fail_after(PATIENCE):
-        async with aclosing(KubeletSocket(path, watch).generations()) as generations:
-            leave_dead_socket(path)
-            found.append(await anext(generations))
-            leave_dead_socket(tmp_path / "new")
-            (tmp_path / "new").rename(path)
-            found.append(await anext(generations))
-            path.unlink()
-            nursery.start_soon(_create_soon, path)
-            found.append(await anext(generations))
+        nursery.start_soon(_create_soon, path)
+        found.append(await kubelet_socket.appeared())
+        leave_dead_socket(tmp_path / "new")
+        (tmp_path / "new").rename(path)
+        await kubelet_socket.ended(found[-1])
+        found.append(await kubelet_socket.appeared())
+        path.unlink()
+        await kubelet_socket.ended(found[-1])
+        nursery.start_soon(_create_soon, path)
+        found.append(await kubelet_socket.appeared())
     assert len(set(found)) == 3
 
 

@@ -7,12 +7,13 @@ from socket import socket
 from typing import NoReturn, Protocol
 
 import trio
-from attrs import Factory, define, field
+from attrs import define, field
 
 from numa_trio.agent.counts import ResourceCounts
-from numa_trio.agent.status import Phase, ResourceStatus
+from numa_trio.agent.status import ResourceStatus
 from numa_trio.plugin.messages import DevicePlugin, Registration
 from numa_trio.plugin.resource import NumaResource
+from numa_trio.repeated_event import RepeatedEvent
 
 
 class Server(Protocol):
@@ -51,7 +52,11 @@ class AdvertisedResource:
     resource: NumaResource
     status: ResourceStatus
     server: Server
-    counts: ResourceCounts = Factory(ResourceCounts)
+
+    @property
+    def counts(self) -> ResourceCounts:
+        """What has happened to it."""
+        return self.status.counts
 
     def set_health(self, healthy: bool) -> None:
         """Tell kubelet, over the open stream, that all slots are healthy or that none is."""
@@ -65,13 +70,12 @@ class AdvertisedResources:
     """All of them, by node; resources are added, never removed."""
 
     _by_node: dict[int, AdvertisedResource] = field(factory=dict)
-    _added: trio.Event = field(init=False, factory=trio.Event)
+    _added: RepeatedEvent = field(init=False, factory=RepeatedEvent)
 
     def add(self, advertised: AdvertisedResource) -> None:
         """Advertise one more."""
         self._by_node[advertised.resource.node] = advertised
-        self._added.set()
-        self._added = trio.Event()
+        self._added.happen()
 
     def __iter__(self) -> Iterator[AdvertisedResource]:
         return iter(list(self._by_node.values()))
@@ -83,16 +87,11 @@ class AdvertisedResources:
         """The resource of a node, if it is advertised."""
         return self._by_node.get(node)
 
-    @property
-    def ready(self) -> bool:
-        """Whether there are resources and kubelet holds a stream of each."""
-        return len(self) > 0 and all(one.status.phase is Phase.STREAMING for one in self)
-
     async def arrivals(self) -> AsyncGenerator[AdvertisedResource, None]:
         """Each resource there is, and then each as it is added, for ever."""
         seen = 0
         while True:
-            added = self._added
+            added = self._added.next()
             for advertised in list(self._by_node.values())[seen:]:
                 seen += 1
                 yield advertised

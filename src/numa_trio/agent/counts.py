@@ -1,4 +1,4 @@
-"""What has happened since the agent started: counted where it happens, read by the metrics."""
+"""What has happened since the agent started, for the metrics."""
 
 from enum import StrEnum
 from typing import TypeVar
@@ -33,22 +33,13 @@ class Ending(StrEnum):
     SCOPE_FAILED = "scope_failed"  # a defect of ours
 
 
-class HttpDrop(StrEnum):
-    """Why a connection to the HTTP server was cut off."""
-
-    BAD_REQUEST = "bad_request"  # not HTTP, or its head is too large
-    SLOW_REQUEST = "slow_request"
-    SLOW_RESPONSE = "slow_response"  # the client did not read its answer
-    CROWDED_OUT = "crowded_out"  # the oldest one made way for a new one
-
-
 def _zeros(of: type[E]) -> dict[E, int]:
     return dict.fromkeys(of, 0)
 
 
 @define(eq=False)
 class ResourceCounts:
-    """What has happened to one resource."""
+    """What has happened to one resource; of its registrations, its status tells."""
 
     allocations: int = 0
     registrations: dict[Outcome, int] = Factory(lambda: _zeros(Outcome))
@@ -72,18 +63,18 @@ class ResourceCounts:
         if self.registrations[Outcome.ACCEPTED]:
             self._last_ending = Ending.NEW_GENERATION
 
-    def registration(self, outcome: Outcome) -> None:
-        """A registration was tried."""
+    def registration_tried(self, outcome: Outcome) -> None:
+        """Kubelet was asked to register the resource."""
         self.registrations[outcome] += 1
         if outcome is Outcome.ACCEPTED and self._last_ending:
             self.reregistrations[self._last_ending] += 1
 
     def registration_ended(self, ending: Ending) -> None:
-        """What kubelet had accepted holds no more."""
+        """What kubelet had accepted no longer holds."""
         if self.registrations[Outcome.ACCEPTED]:
             self._last_ending = ending
 
-    def streaming(self) -> None:
+    def streaming_began(self) -> None:
         """Kubelet holds the stream; the first time after its socket appeared is observed."""
         if self._stream_due_since is not None:
             self.streaming_delays.observe(max(0.0, trio.current_time() - self._stream_due_since))
@@ -96,8 +87,3 @@ class AgentCounts:
 
     kubelet_generations: int = 0
     scope_failures: int = 0
-    http_dropped: dict[HttpDrop, int] = Factory(lambda: _zeros(HttpDrop))
-
-    def http_connection_dropped(self, reason: HttpDrop) -> None:
-        """A connection to the HTTP server was cut off."""
-        self.http_dropped[reason] += 1

@@ -1,7 +1,6 @@
 """The plugin scope: all that lives as long as one generation of kubelet, and no longer."""
 
 import logging
-from contextlib import aclosing
 from pathlib import Path
 from typing import NoReturn
 
@@ -43,14 +42,14 @@ class PluginScope:
                 nursery.start_soon(serve_resource, advertised, path, self.watch)
         raise AssertionError("arrivals() does not end")
 
-    def count_generation(self, appeared: float) -> None:
-        """Count a kubelet.sock that appeared at that time, in Trio's seconds."""
+    def generation_appeared(self, at: float) -> None:
+        """A new kubelet.sock appeared `at` that time, in Trio's seconds."""
         self.counts.kubelet_generations += 1
         for advertised in self.resources:
-            advertised.counts.generation_appeared(appeared)
+            advertised.counts.generation_appeared(at)
 
-    def count_failure(self) -> None:
-        """Count that the scope failed, and with it every registration."""
+    def failed(self) -> None:
+        """The scope failed, and with it every registration."""
         self.counts.scope_failures += 1
         for advertised in self.resources:
             advertised.counts.registration_ended(Ending.SCOPE_FAILED)
@@ -62,18 +61,17 @@ class PluginScope:
 async def supervise(kubelet_socket: KubeletSocket, scope: PluginScope) -> NoReturn:
     """Run a plugin scope for each generation of kubelet, cancelled when that ends, for ever."""
     appeared = trio.current_time()
-    async with aclosing(kubelet_socket.generations()) as generations:
-        async for generation in generations:
-            # No older than the socket before it, nor than our own start, whatever the wall clock.
-            appeared = max(appeared, trio.current_time() - generation.age())
-            scope.count_generation(appeared)
-            log.info("Kubelet's socket %s is there: serving and registering", kubelet_socket.path)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_run_again_if_it_fails, scope)
-                await kubelet_socket.ended(generation)
-                log.info("Kubelet's socket %s was removed or replaced", kubelet_socket.path)
-                nursery.cancel_scope.cancel()
-    raise AssertionError("generations() does not end")
+    while True:
+        generation = await kubelet_socket.appeared()
+        # No older than the socket before it, nor than our own start, whatever the wall clock.
+        appeared = max(appeared, trio.current_time() - generation.age())
+        scope.generation_appeared(appeared)
+        log.info("Kubelet's socket %s is there: serving and registering", kubelet_socket.path)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_run_again_if_it_fails, scope)
+            await kubelet_socket.ended(generation)
+            log.info("Kubelet's socket %s was removed or replaced", kubelet_socket.path)
+            nursery.cancel_scope.cancel()
 
 
 async def _run_again_if_it_fails(scope: PluginScope) -> NoReturn:
@@ -83,6 +81,6 @@ async def _run_again_if_it_fails(scope: PluginScope) -> NoReturn:
         try:
             await scope.run()
         except* Exception:
-            scope.count_failure()
+            scope.failed()
             log.exception("The plugin scope failed, which is a defect: starting it again")
         await trio.sleep(backoff.next_delay())

@@ -9,6 +9,7 @@ import trio
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources, Kubelet
 from numa_trio.agent.backoff import Backoff
 from numa_trio.agent.counts import Ending, Outcome
+from numa_trio.agent.status import ResourceStatus
 from numa_trio.kubelet.errors import KubeletUnavailable, RegistrationRefused
 from numa_trio.plugin.messages import Registration
 
@@ -56,28 +57,26 @@ async def keep_registered(
                     )
                 )
             except RegistrationRefused as refusal:
-                advertised.counts.registration(Outcome.REFUSED)
-                status.is_registered(False, f"kubelet refused the registration: {refusal}")
+                obstacle = f"kubelet refused the registration: {refusal}"
+                status.registration_failed(Outcome.REFUSED, obstacle)
             except KubeletUnavailable as problem:
-                advertised.counts.registration(Outcome.UNAVAILABLE)
-                status.is_registered(False, f"kubelet cannot be reached: {problem}")
+                obstacle = f"kubelet cannot be reached: {problem}"
+                status.registration_failed(Outcome.UNAVAILABLE, obstacle)
             else:
-                advertised.counts.registration(Outcome.ACCEPTED)
-                status.is_registered(True)
-                if await _hold_stream(advertised, endings):
+                status.registration_accepted()
+                if await _hold_stream(status, endings):
                     backoff.reset()
             await trio.sleep(backoff.next_delay())
     finally:
-        status.is_registered(False)
+        status.registration_abandoned()
 
 
-async def _hold_stream(advertised: AdvertisedResource, endings: int) -> bool:
+async def _hold_stream(status: ResourceStatus, endings: int) -> bool:
     """Return when kubelet lets go of the resource; whether it had held its stream for long.
 
     `endings` is how many streams had ended before it was registered. Whichever ends since may be
     kubelet's, also one that has come and gone before Register was answered.
     """
-    status = advertised.status
 
     def lost() -> bool:
         return status.endings > endings or not status.serving
@@ -85,17 +84,10 @@ async def _hold_stream(advertised: AdvertisedResource, endings: int) -> bool:
     with trio.move_on_after(_STREAM_DEADLINE):
         await status.until(lambda: status.streams > 0 or lost())
     began = trio.current_time()
-    if status.streams or status.endings > endings:
-        advertised.counts.streaming()
+    if status.streams or lost():
         await status.until(lost)
-        ending, obstacle = Ending.STREAM_LOST, "kubelet let go of its ListAndWatch stream"
+        status.registration_ended(Ending.STREAM_LOST, "kubelet let go of its ListAndWatch stream")
     else:
-        ending = Ending.NO_STREAM
         obstacle = f"kubelet opened no ListAndWatch stream within {_STREAM_DEADLINE:g} s"
-    if status.serving:
-        advertised.counts.registration_ended(ending)
-        status.is_registered(False, obstacle)
-    else:  # the task that serves has said why
-        advertised.counts.registration_ended(Ending.SOCKET_DISPLACED)
-        status.is_registered(False)
+        status.registration_ended(Ending.NO_STREAM, obstacle)
     return trio.current_time() - began >= _SETTLED

@@ -9,9 +9,10 @@ from types import FrameType
 import trio
 
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
-from numa_trio.agent.counts import AgentCounts, ResourceCounts
+from numa_trio.agent.counts import AgentCounts
 from numa_trio.agent.discovery import Discovery
 from numa_trio.agent.monitor.http import serve_http
+from numa_trio.agent.monitor.http_counts import HttpCounts
 from numa_trio.agent.monitor.observation import Observer
 from numa_trio.agent.monitor.routes import Routes
 from numa_trio.agent.plugin_scope import PluginScope, supervise
@@ -96,11 +97,12 @@ class Agent:
         """Discover the nodes and offer them to kubelet until cancelled."""
         async with trio.open_nursery() as nursery:
             if address := self.settings.http_addr:
-                observer = Observer(self.discovery, self.kubelet_socket, self.watch, self.counts)
-                respond = Routes(observer.observe).respond
-                nursery.start_soon(
-                    serve_http, address, respond, self.counts.http_connection_dropped
+                counts = HttpCounts()
+                observer = Observer(
+                    self.discovery, self.kubelet_socket, self.watch, self.counts, counts
                 )
+                respond = Routes(observer.observe).respond
+                nursery.start_soon(serve_http, address, respond, counts.connection_dropped)
             await self.discovery.first()
             log.info("Device-plugin directory: %s (%s)", self.directory.path, self.directory.reason)
             if removed := remove_dead_sockets(self.directory.path):
@@ -112,9 +114,11 @@ class Agent:
 
 def _offer(resource: NumaResource) -> AdvertisedResource:
     status = ResourceStatus(resource.name)
-    counts = ResourceCounts()
-    server = PluginServer(resource, status.has_streams, counts.allocated, counts.connection_dropped)
-    return AdvertisedResource(resource, status, server, counts)
+    counts = status.counts
+    server = PluginServer(
+        resource, status.streams_changed, counts.allocated, counts.connection_dropped
+    )
+    return AdvertisedResource(resource, status, server)
 
 
 def _is_relevant(name: str) -> bool:

@@ -28,7 +28,7 @@ async def serve_resource(
         try:
             plugin_socket = PluginSocket.bind(path)
         except (OSError, SocketInUse) as problem:
-            advertised.status.serves(False, f"cannot serve on {path}: {problem}")
+            advertised.status.serving_refused(f"cannot serve on {path}: {problem}")
             with trio.move_on_after(backoff.next_delay()):
                 await change.wait()
             continue
@@ -43,13 +43,13 @@ async def _serve_while_in_place(
     try:
         async with trio.open_nursery() as serving:
             await serving.start(advertised.server.serve, plugin_socket.listener)
-            advertised.status.serves(True)
+            advertised.status.serving_began()
             await _displaced(plugin_socket, watch)
-            advertised.status.serves(False, f"{plugin_socket.path} was removed or replaced")
+            advertised.status.socket_displaced(f"{plugin_socket.path} was removed or replaced")
             await trio.sleep(_WIPE_GRACE)
             serving.cancel_scope.cancel()
     finally:
-        advertised.status.serves(False)
+        advertised.status.serving_ended()
 
 
 async def _displaced(plugin_socket: PluginSocket, watch: DirectoryWatch) -> None:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
-import trio
 from attrs import Factory, define, field
 
+from numa_trio.agent.counts import Ending, Outcome, ResourceCounts
 from numa_trio.agent.moment import Moment
+from numa_trio.repeated_event import RepeatedEvent
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class Phase(StrEnum):
 
 @define(eq=False)
 class ResourceStatus:
-    """The facts about one resource, each written by the task that knows it.
+    """The facts about one resource. Whichever task knows of an event tells it here, once.
 
     `endings` counts the streams that have ended. `obstacle` says what keeps the resource from its
     next phase, as last seen; `since` is when it last began to stream or ceased to.
@@ -37,7 +38,8 @@ class ResourceStatus:
     endings: int = 0
     obstacle: str | None = "kubelet.sock has not appeared yet"
     since: Moment = Factory(Moment.now)
-    _changed: trio.Event = field(init=False, factory=trio.Event)
+    counts: ResourceCounts = Factory(ResourceCounts)
+    _changed: RepeatedEvent = field(init=False, factory=RepeatedEvent)
 
     @property
     def phase(self) -> Phase:
@@ -48,17 +50,52 @@ class ResourceStatus:
             return Phase.SERVING
         return Phase.STREAMING if self.streams else Phase.REGISTERED
 
-    def serves(self, serving: bool, obstacle: str | None = None) -> None:
-        """Our socket is bound and in place, or is not, because of `obstacle`."""
-        with self._change(obstacle):
-            self.serving = serving
+    def serving_began(self) -> None:
+        """Our socket is bound and in place."""
+        with self._change():
+            self.serving = True
 
-    def is_registered(self, registered: bool, obstacle: str | None = None) -> None:
-        """Kubelet, in this generation, has our registration, or has not, because of `obstacle`."""
+    def serving_refused(self, obstacle: str) -> None:
+        """Our socket cannot be bound."""
         with self._change(obstacle):
-            self.registered = registered
+            self.serving = False
 
-    def has_streams(self, streams: int) -> None:
+    def socket_displaced(self, obstacle: str) -> None:
+        """The file at our socket's path is gone, or another: kubelet could not dial it again."""
+        with self._change(obstacle):
+            self.serving = False
+        self.registration_ended(Ending.SOCKET_DISPLACED)
+
+    def serving_ended(self) -> None:
+        """Our socket is closed."""
+        with self._change():
+            self.serving = False
+
+    def registration_accepted(self) -> None:
+        """Kubelet, in this generation, has our registration."""
+        self.counts.registration_tried(Outcome.ACCEPTED)
+        with self._change():
+            self.registered = True
+
+    def registration_failed(self, outcome: Outcome, obstacle: str) -> None:
+        """Kubelet was asked to register the resource, and did not."""
+        self.counts.registration_tried(outcome)
+        with self._change(obstacle):
+            self.registered = False
+
+    def registration_ended(self, ending: Ending, obstacle: str | None = None) -> None:
+        """The registration that kubelet had accepted no longer holds. The first reason counts."""
+        if self.registered:
+            self.counts.registration_ended(ending)
+            with self._change(obstacle):
+                self.registered = False
+
+    def registration_abandoned(self) -> None:
+        """Nobody keeps the resource registered: this generation of kubelet has ended."""
+        with self._change():
+            self.registered = False
+
+    def streams_changed(self, streams: int) -> None:
         """Kubelet holds so many ListAndWatch streams open."""
         with self._change():
             if streams < self.streams:
@@ -68,7 +105,7 @@ class ResourceStatus:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return as soon as `condition`, of the facts, holds."""
         while not condition():
-            await self._changed.wait()
+            await self._changed.next().wait()
 
     @contextmanager
     def _change(self, obstacle: str | None = None) -> Iterator[None]:
@@ -79,6 +116,7 @@ class ResourceStatus:
             if Phase.STREAMING in (before, after):
                 self.since = Moment.now()
             if after is Phase.STREAMING:
+                self.counts.streaming_began()
                 obstacle, self.obstacle = None, None
                 log.info("%s: kubelet holds its stream", self.name, extra={"phase": after})
             elif before is Phase.STREAMING:
@@ -86,5 +124,4 @@ class ResourceStatus:
         if obstacle and obstacle != self.obstacle:
             self.obstacle = obstacle
             log.warning("%s: %s", self.name, obstacle, extra={"phase": after})
-        self._changed.set()
-        self._changed = trio.Event()
+        self._changed.happen()

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from numa_trio.kubelet.socket_file import SocketIdentity
@@ -33,15 +32,13 @@ class KubeletSocket:
         """Why there is no generation now; None if there is one."""
         return self._look()[1]
 
-    async def generations(self) -> AsyncGenerator[SocketIdentity, None]:
-        """Each generation as it appears. Ask for the next one when it has `ended`."""
+    async def appeared(self) -> SocketIdentity:
+        """Return the present generation, as soon as there is one."""
         while True:
             change = self._watch.next_change()
             if generation := self.generation():
-                yield generation
-                await self.ended(generation)
-            else:
-                await change.wait()
+                return generation
+            await change.wait()
 
     async def ended(self, generation: SocketIdentity) -> None:
         """Return once the socket at the path is another one, or none."""

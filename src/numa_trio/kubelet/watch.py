@@ -15,6 +15,8 @@ from typing import NoReturn
 import inotify_simple
 import trio
 
+from numa_trio.repeated_event import RepeatedEvent
+
 log = logging.getLogger(__name__)
 
 _FLAGS = inotify_simple.flags
@@ -112,12 +114,12 @@ class DirectoryWatch:
         self._relevant = relevant
         self._poll_interval = poll_interval
         self._sweep_interval = sweep_interval
-        self._next_change = trio.Event()
+        self._change = RepeatedEvent()
         self.polling = False
 
     def next_change(self) -> trio.Event:
         """The event of the next possible change. Take it before you look, so as to miss none."""
-        return self._next_change
+        return self._change.next()
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -160,8 +162,7 @@ class DirectoryWatch:
             self._announce()
 
     def _announce(self) -> None:
-        self._next_change.set()
-        self._next_change = trio.Event()
+        self._change.happen()
 
     def _poll_because(self, problem: OSError) -> None:
         if problem.errno not in _INOTIFY_UNAVAILABLE:

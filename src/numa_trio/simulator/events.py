@@ -6,6 +6,8 @@ from enum import StrEnum
 import trio
 from attrs import define, field, frozen
 
+from numa_trio.repeated_event import RepeatedEvent
+
 
 class EventKind(StrEnum):
     """What happened, and to what."""
@@ -49,7 +51,7 @@ class EventLog:
 
     on_event: Callable[[Event], None] | None = None
     events: list[Event] = field(factory=list)
-    _news: trio.Event = field(factory=trio.Event)
+    _news: RepeatedEvent = field(factory=RepeatedEvent)
 
     def record(self, kind: EventKind, subject: str = "", detail: str = "") -> None:
         """Note that something happened now, and wake all who wait."""
@@ -57,10 +59,9 @@ class EventLog:
         self.events.append(event)
         if self.on_event is not None:
             self.on_event(event)
-        self._news.set()
-        self._news = trio.Event()
+        self._news.happen()
 
     async def wait_until(self, holds: Callable[[], bool]) -> None:
         """Return as soon as it holds; looked at now, and after every event."""
         while not holds():
-            await self._news.wait()
+            await self._news.next().wait()

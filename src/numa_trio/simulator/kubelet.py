@@ -19,6 +19,7 @@ from pathlib import Path
 import trio
 from attrs import define, field
 
+from numa_trio.kubelet.directory import KUBELET_SOCKET
 from numa_trio.kubelet.rpc.registration_server import serve_registration
 from numa_trio.simulator.admission import PluginFailed, Verdict, admit
 from numa_trio.simulator.checkpoint import BadCheckpoint, restore_checkpoint
@@ -27,8 +28,6 @@ from numa_trio.simulator.events import Event, EventKind, EventLog
 from numa_trio.simulator.node import KubeletConfig, Node, Placement, SimulatedMachine
 from numa_trio.simulator.plugin_connections import PluginConnections
 from numa_trio.workloads.pod import Pod
-
-KUBELET_SOCKET = "kubelet.sock"
 
 WIPE_TO_LISTEN = 0.02  # seconds from deleting the sockets to the new kubelet.sock
 SERVE_AGAIN = 1.0  # seconds from the end of the server to its new socket, where serving failed

@@ -8,6 +8,7 @@ from agent.kubelet_fakes import FakeServer
 from numa_trio.agent.advertised import AdvertisedResource
 from numa_trio.agent.counts import AgentCounts
 from numa_trio.agent.moment import Moment
+from numa_trio.agent.monitor.http_counts import HttpCounts
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.status import Phase, ResourceStatus
 from numa_trio.plugin.advertising import CpulessNodes, advertise
@@ -61,5 +62,6 @@ def observe(*resources: AdvertisedResource, **changes: object) -> Observation:
         polling=False,
         tasks=12,
         counts=AgentCounts(),
+        http_counts=HttpCounts(),
     )
     return evolve(observed, **changes)

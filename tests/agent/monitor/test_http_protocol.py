@@ -9,7 +9,6 @@ import trio
 from attrs import define, field
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair
 
-from numa_trio.agent.counts import HttpDrop
 from numa_trio.agent.monitor.http import (
     FAREWELL_LIMIT,
     MAX_CONNECTIONS,
@@ -19,6 +18,7 @@ from numa_trio.agent.monitor.http import (
     HttpServer,
     Response,
 )
+from numa_trio.agent.monitor.http_counts import HttpDrop
 
 GET = b"GET /it HTTP/1.1\r\nHost: here\r\n\r\n"
 BODY = b"what was asked for\n"

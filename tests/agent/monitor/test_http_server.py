@@ -12,7 +12,6 @@ import trio
 from attrs import define, field
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
-from numa_trio.agent.counts import HttpDrop
 from numa_trio.agent.monitor.http import (
     MAX_CONNECTIONS,
     HttpServer,
@@ -20,6 +19,7 @@ from numa_trio.agent.monitor.http import (
     open_listeners,
     serve_http,
 )
+from numa_trio.agent.monitor.http_counts import HttpDrop
 from numa_trio.settings import HttpAddress
 
 LOOPBACK = HttpAddress("127.0.0.1", 0)

@@ -15,9 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from agent.kubelet_fakes import FakeServer
 from agent.monitor.observations import in_phase, node_of, observe
 from numa_trio import __version__
-from numa_trio.agent.counts import Ending, HttpDrop, Outcome
+from numa_trio.agent.counts import Ending, Outcome
 from numa_trio.agent.histogram import Histogram
 from numa_trio.agent.monitor.exposition import Label, Metric, MetricType, Values, render
+from numa_trio.agent.monitor.http_counts import HttpDrop
 from numa_trio.agent.monitor.metrics import (
     DROP,
     ENDING,
@@ -78,7 +79,7 @@ async def test_a_resource_is_in_exactly_one_phase() -> None:
     name = resource.resource.name
     observed = observe(resource)
     assert value(scrape(observed), "numa_trio_ready") == 1
-    resource.status.has_streams(0)
+    resource.status.streams_changed(0)
     samples = scrape(observed)
     phases = {
         phase: value(samples, "numa_trio_resource_phase", resource=name, phase=phase)
@@ -107,14 +108,14 @@ async def test_counts_are_shown_where_they_belong() -> None:
     """Each count has its own sample, and what has not happened is 0, not absent."""
     first, second = in_phase(Phase.STREAMING, 0), in_phase(Phase.STREAMING, 1)
     first.counts.allocated(3)
-    first.counts.registration(Outcome.REFUSED)
-    second.counts.registration(Outcome.ACCEPTED)
+    first.counts.registration_tried(Outcome.REFUSED)
+    second.counts.registration_tried(Outcome.ACCEPTED)
     second.counts.registration_ended(Ending.STREAM_LOST)
-    second.counts.registration(Outcome.ACCEPTED)
+    second.counts.registration_tried(Outcome.ACCEPTED)
     first.counts.connection_dropped(Drop.FOREIGN_UID)
     second.counts.connection_dropped(Drop.FOREIGN_UID)
     observed = observe(first, second)
-    observed.counts.http_connection_dropped(HttpDrop.SLOW_REQUEST)
+    observed.http_counts.connection_dropped(HttpDrop.SLOW_REQUEST)
     observed.counts.kubelet_generations = 5
     observed.counts.scope_failures = 6
     counted = {

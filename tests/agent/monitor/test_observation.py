@@ -9,8 +9,9 @@ from trio.testing import MockClock
 from agent.kubelet_fakes import HandWatch, advertise
 from agent.monitor.observations import node_of
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
-from numa_trio.agent.counts import AgentCounts
+from numa_trio.agent.counts import AgentCounts, Outcome
 from numa_trio.agent.discovery import Discovery
+from numa_trio.agent.monitor.http_counts import HttpCounts
 from numa_trio.agent.monitor.observation import Observer
 from numa_trio.agent.status import ResourceStatus
 from numa_trio.kubelet.socket import KubeletSocket
@@ -42,7 +43,8 @@ async def test_looks_at_the_facts_themselves(tmp_path: Path, autojump_clock: Moc
     discovery = Discovery(load_settings({}), AdvertisedResources(), offer, read=sysfs.read)
     path = tmp_path / "kubelet.sock"
     counts = AgentCounts()
-    observer = Observer(discovery, KubeletSocket(path, watch), watch, counts)
+    http_counts = HttpCounts()
+    observer = Observer(discovery, KubeletSocket(path, watch), watch, counts, http_counts)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(discovery.first)
         await trio.sleep(100)
@@ -69,6 +71,7 @@ async def test_looks_at_the_facts_themselves(tmp_path: Path, autojump_clock: Moc
     assert observed.kubelet_problem is None
     assert observed.polling
     assert observed.counts is counts
+    assert observed.http_counts is http_counts
     assert observed.now.trio == trio.current_time()
     assert observed.missing == list(observed.resources)
 
@@ -78,16 +81,16 @@ async def test_a_transition_is_to_streaming_or_from_it(autojump_clock: MockClock
     status = ResourceStatus("numa-align/numa-0")
     created = status.since
     await trio.sleep(10)
-    status.serves(True)
-    status.is_registered(True)
-    status.is_registered(False, "refused")
+    status.serving_began()
+    status.registration_accepted()
+    status.registration_failed(Outcome.REFUSED, "refused")
     assert status.since is created
-    status.is_registered(True)
+    status.registration_accepted()
     await trio.sleep(10)
-    status.has_streams(1)
+    status.streams_changed(1)
     assert status.since.seconds_since(created) == 20
     await trio.sleep(10)
-    status.has_streams(2)
+    status.streams_changed(2)
     assert status.since.seconds_since(created) == 20
-    status.serves(False)
+    status.serving_ended()
     assert status.since.seconds_since(created) == 30

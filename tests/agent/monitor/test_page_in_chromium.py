@@ -10,9 +10,10 @@ from attrs import define, evolve, field
 
 from agent.monitor.chromium import Chromium, open_chromium
 from agent.monitor.observations import in_phase, node_of, observe
-from numa_trio.agent.counts import HttpDrop, Outcome
+from numa_trio.agent.counts import Outcome
 from numa_trio.agent.moment import Moment
 from numa_trio.agent.monitor.http import serve_http
+from numa_trio.agent.monitor.http_counts import HttpDrop
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.routes import Routes
 from numa_trio.agent.status import Phase
@@ -210,8 +211,8 @@ async def test_a_refresh_exchanges_only_what_changed(shown: Shown) -> None:
         window.height = looked_at.getBoundingClientRect().top;
         """
     )
-    resources[3].status.has_streams(0)
-    resources[3].counts.registration(Outcome.REFUSED)
+    resources[3].status.streams_changed(0)
+    resources[3].counts.registration_tried(Outcome.REFUSED)
     await shown.wait_for("document.title.startsWith('not ready')")
     assert await shown.run("return document.querySelector('#node-3 .state').innerText") == (
         "registered"

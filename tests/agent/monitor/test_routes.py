@@ -16,7 +16,7 @@ async def test_readyz_is_200_only_if_every_resource_streams() -> None:
     resource = in_phase(Phase.STREAMING)
     routes = Routes(lambda: observe(resource))
     assert routes.respond("GET", "/readyz").status == 200
-    resource.status.has_streams(0)
+    resource.status.streams_changed(0)
     answer = routes.respond("GET", "/readyz")
     assert answer.status == 503
     assert answer.body.startswith(b"not ready")

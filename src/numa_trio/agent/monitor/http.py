@@ -16,7 +16,7 @@ import trio
 from attrs import define, field, frozen
 
 from numa_trio.agent.backoff import Backoff
-from numa_trio.agent.counts import HttpDrop
+from numa_trio.agent.monitor.http_counts import HttpDrop
 from numa_trio.settings import HttpAddress
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from attrs import frozen
 
 from numa_trio import __version__
-from numa_trio.agent.counts import STREAMING_DELAY_BOUNDS, Ending, HttpDrop, Outcome
+from numa_trio.agent.counts import STREAMING_DELAY_BOUNDS, Ending, Outcome
 from numa_trio.agent.histogram import Histogram
 from numa_trio.agent.monitor.exposition import Label, Metric, MetricType, Values, render
+from numa_trio.agent.monitor.http_counts import HttpDrop
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.process import ProcessUsage
 from numa_trio.agent.status import Phase
@@ -162,7 +163,7 @@ def _dropped(observed: Observation) -> Values:
         ("plugin", reason): sum(one.counts.dropped[reason] for one in observed.resources)
         for reason in Drop
     }
-    http = {("http", reason): count for reason, count in observed.counts.http_dropped.items()}
+    http = {("http", reason): count for reason, count in observed.http_counts.dropped.items()}
     return plugin | http
 
 

@@ -10,6 +10,7 @@ from numa_trio.agent.advertised import AdvertisedResource
 from numa_trio.agent.counts import AgentCounts
 from numa_trio.agent.discovery import Discovery
 from numa_trio.agent.moment import Moment
+from numa_trio.agent.monitor.http_counts import HttpCounts
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
@@ -38,6 +39,7 @@ class Observation:
     polling: bool
     tasks: int
     counts: AgentCounts
+    http_counts: HttpCounts
 
     @property
     def missing(self) -> list[AdvertisedResource]:
@@ -58,6 +60,7 @@ class Observer:
     kubelet_socket: KubeletSocket
     watch: DirectoryWatch
     counts: AgentCounts
+    http_counts: HttpCounts
 
     def observe(self) -> Observation:
         """Look at them now."""
@@ -77,4 +80,5 @@ class Observer:
             polling=self.watch.polling,
             tasks=trio.lowlevel.current_statistics().tasks_living,
             counts=self.counts,
+            http_counts=self.http_counts,
         )
