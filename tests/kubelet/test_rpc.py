@@ -307,3 +307,45 @@ async def test_a_server_gives_its_descriptors_back(bridge: None, tmp_path: Path)
                     serving.cancel_scope.cancel()
     await wait_all_tasks_blocked()
     assert descriptors() == before
+
+
+async def test_cancelled_while_it_starts_a_server_leaves_no_reader(
+    bridge: None, tmp_path: Path
+) -> None:
+    """Whatever takes the listener's descriptor next can be waited for, whenever the end came."""
+    for steps in range(40):
+        with PluginSocket.bind(tmp_path / "numa-1.sock") as bound:
+            descriptor = bound.listener.fileno()
+            server = PluginServer(NumaResource(1, 3), lambda _streams: None)
+            async with trio.open_nursery() as serving:
+                serving.start_soon(server.serve, bound.listener)
+                for _ in range(steps):
+                    await trio.lowlevel.checkpoint()
+                serving.cancel_scope.cancel()
+            assert bound.listener.fileno() == -1
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            assert descriptor in (ours.fileno(), theirs.fileno())
+            with trio.move_on_after(0):
+                await trio.lowlevel.wait_readable(descriptor)
+
+
+async def test_a_connection_accepted_as_the_server_ends_ends_too(
+    bridge: None, tmp_path: Path
+) -> None:
+    """One that is on its way from the listener to the server is not left behind."""
+    for steps in range(40):
+        with PluginSocket.bind(tmp_path / "numa-1.sock") as bound:
+            async with trio.open_nursery() as serving:
+                server = PluginServer(NumaResource(1, 3), lambda _streams: None)
+                await serving.start(server.serve, bound.listener)
+                with socket.socket(socket.AF_UNIX) as peer:
+                    peer.connect(str(bound.path))
+                    for _ in range(steps):
+                        await trio.lowlevel.checkpoint()
+                    serving.cancel_scope.cancel()
+                    await wait_all_tasks_blocked()
+                    peer.setblocking(False)
+                    with suppress(ConnectionResetError):
+                        while peer.recv(4096):
+                            pass

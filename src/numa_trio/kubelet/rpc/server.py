@@ -151,10 +151,12 @@ async def serve(
 ) -> NoReturn:
     """Run the server on a bound, listening socket until cancelled.
 
-    Then await `farewell`, an asyncio function, and drop every connection.
+    Then await `farewell`, an asyncio function, and drop every connection. Takes the listener over:
+    whenever the cancellation comes, also at the start, nothing watches its descriptor afterwards.
     """
-    await trio_asyncio.aio_as_trio(server.start)(sock=listener)
     try:
+        with trio.CancelScope(shield=True):  # half started, it could not be stopped
+            await trio_asyncio.aio_as_trio(server.start)(sock=listener)
         task_status.started()
         await trio.sleep_forever()
     finally:
