@@ -453,8 +453,9 @@ def test_any_pods_in_any_order(
 
 def state(small: Cluster) -> tuple[object, ...]:
     node = small.node
-    free = {n: node.memory._free(n, "memory") for n in node.numa_nodes}
-    return node.cpus.shared, dict(node.devices.allocations), free, set(node.pods)
+    free = {n: node.memory.nodes[n].free("memory") for n in node.numa_nodes}
+    groups = {n: node.memory.nodes[n].group for n in node.numa_nodes}
+    return node.cpus.shared, dict(node.devices.allocations), free, groups, set(node.pods)
 
 
 def check_alignment(verdict: Verdict) -> None:

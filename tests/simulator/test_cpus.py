@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numa_trio.simulator.cpus import Cpu, CpuManager, NotEnoughCpus, take
+from numa_trio.simulator.cpu_policy import CpuManager, SmtAlignmentError
+from numa_trio.simulator.cpus import Cpu, NotEnoughCpus, take
+from numa_trio.simulator.hints import Hint
 from numa_trio.workloads.pod import Pod
 from simulated import container, init, machine, pod
 
@@ -14,6 +16,7 @@ TWO_SOCKETS = tuple(Cpu(cpu, node=cpu % 2, socket=cpu % 2, core=cpu % 6) for cpu
 # One socket with two NUMA nodes in it.
 TWO_NODES_A_SOCKET = tuple(Cpu(cpu, node=cpu // 2, socket=cpu // 4, core=cpu) for cpu in range(8))
 ALL = frozenset(range(12))
+ANY = Hint(None, preferred=False)
 
 
 @pytest.mark.parametrize(
@@ -67,13 +70,13 @@ def test_reuses_cpus_of_init_containers() -> None:
     manager = CpuManager.reserving(machine([0, 1, 2, 3], [4, 5, 6, 7]).cpus, 1)
     first, second = init(cpu="2"), container(cpu="3")
     both = pod(first, second)
-    manager.allocate(both, first, frozenset({1}))
+    manager.allocate(both, first, Hint(frozenset({1}), True))
 
     (hints,) = manager.hints(both, second).values()
     assert hints is not None
     assert [set(hint.nodes or ()) for hint in hints] == [{1}, {0, 1}]
 
-    manager.allocate(both, second, frozenset({1}))
+    manager.allocate(both, second, Hint(frozenset({1}), True))
     assert manager.exclusive(both, first) < manager.exclusive(both, second) == {4, 5, 6}
 
 
@@ -83,7 +86,7 @@ def test_reused_cpus_have_one_new_owner() -> None:
     both = pod(init(), container("a"), container("b"))
 
     for each in both.containers:
-        manager.allocate(both, each, None)
+        manager.allocate(both, each, ANY)
 
     own = [manager.exclusive(both, each) for each in both.containers]
     assert own == [{1}, {1}, {2}]
@@ -97,7 +100,7 @@ def test_pods_never_share_exclusive_cpus(wanted: list[tuple[int, bool]]) -> None
     for number, (count, leaves) in enumerate(wanted):
         new = pod(container(cpu=str(count)), name=f"pod-{number}")
         try:
-            manager.allocate(new, new.containers[0], None)
+            manager.allocate(new, new.containers[0], ANY)
             pods.append(new)
         except NotEnoughCpus:
             pass
@@ -108,3 +111,49 @@ def test_pods_never_share_exclusive_cpus(wanted: list[tuple[int, bool]]) -> None
         assert sum(map(len, owned)) + len(manager.shared) == len(TWO_SOCKETS)
         assert manager.shared.union(*owned) == ALL
         assert manager.reserved <= manager.shared
+
+
+def test_uneven_sockets_are_free_by_the_average() -> None:
+    """Kubelet compares free CPUs with an average socket, and then takes the whole one.
+
+    Of two sockets with 2 and 6 CPUs it takes the second for free with 4, and takes CPUs that are
+    not free along. On machines whose sockets are alike that cannot be.
+    """
+    uneven = tuple(Cpu(cpu, node=0, socket=int(cpu > 1), core=cpu) for cpu in range(8))
+
+    assert take(uneven, frozenset({0, 2, 3, 4, 5, 6}), 6) == {0, 2, 3, 4, 5, 6}
+    assert take(uneven, frozenset({0, 1, 2, 3, 4, 5}), 6) == {2, 3, 4, 5, 6, 7}
+
+
+SMT = machine([0, 1, 2, 3, 4, 5, 6, 7], threads=2).cpus
+
+
+def test_full_pcpus_only_refuses_parts_of_cores() -> None:
+    """Under `full-pcpus-only` a container gets whole cores or nothing, in kubelet's words."""
+    manager = CpuManager.reserving(SMT, 2, full_cores=True)
+    odd = pod(container(cpu="3"))
+
+    with pytest.raises(SmtAlignmentError, match="requested 3 cpus not multiple cpus per core = 2"):
+        manager.allocate(odd, odd.containers[0], ANY)
+
+
+def test_full_pcpus_only_leaves_siblings_of_reserved_cpus_alone() -> None:
+    """A core of which one thread is reserved is not free: six CPUs are, in three cores."""
+    manager = CpuManager.reserving(SMT, frozenset({0}), full_cores=True)
+    large, fitting = pod(container(cpu="8"), name="large"), pod(container(cpu="6"))
+
+    with pytest.raises(SmtAlignmentError, match="available physical CPUs = 6, requested CPUs = 8"):
+        manager.allocate(large, large.containers[0], ANY)
+    manager.allocate(fitting, fitting.containers[0], ANY)
+
+    assert manager.exclusive(fitting, fitting.containers[0]) == {2, 3, 4, 5, 6, 7}
+
+
+def test_explicit_reserved_cpus() -> None:
+    """`reservedSystemCPUs` names the CPUs that are never given away."""
+    manager = CpuManager.reserving(machine([0, 1, 2, 3]).cpus, frozenset({1, 2}))
+    all_others = pod(container(cpu="2"))
+
+    manager.allocate(all_others, all_others.containers[0], ANY)
+
+    assert manager.exclusive(all_others, all_others.containers[0]) == {0, 3}

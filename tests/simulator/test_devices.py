@@ -30,8 +30,39 @@ def hints(devices: DeviceManager, count: int) -> list[tuple[set[int], bool]] | N
 
 
 def test_device_of_one_node_gives_the_hint_of_that_node() -> None:
-    """A device with topology {1} prefers {1}."""
-    assert hints(manager((1,)), 1) == [({1}, True), ({0, 1}, False)]
+    """A device with topology {1} prefers {1}; nodes without such devices are not tried."""
+    assert hints(manager((1,)), 1) == [({1}, True)]
+
+
+def test_asking_for_none_gives_hints_all_the_same() -> None:
+    """A quantity of 0 is a request that any node with such devices can serve."""
+    assert hints(manager((1,), (0,)), 0) == [({0}, True), ({1}, True), ({0, 1}, False)]
+    assert manager((1,)).lacks(*asking(0), RESOURCE, running=False) is False
+
+
+def test_what_a_container_has_gives_its_hints_again() -> None:
+    """After kubelet's start the hints are those of the devices that the container has."""
+    devices = manager((0,), (1,))
+    one, app = asking(1)
+    devices.allocate(one, app, RESOURCE, Allocation(("d1",), ContainerAllocation()))
+
+    for found in devices.hints(one, app)[RESOURCE], devices.pod_hints(one)[RESOURCE]:
+        assert [(set(h.nodes or ()), h.preferred) for h in found or ()] == [
+            ({1}, True),
+            ({0, 1}, False),
+        ]
+
+
+def test_device_that_fell_ill_meanwhile() -> None:
+    """A container that does not run cannot be admitted again with a device that is unhealthy."""
+    devices = manager((0,), (1,))
+    one, app = asking(1)
+    devices.allocate(one, app, RESOURCE, Allocation(("d1",), ContainerAllocation()))
+    devices.update(RESOURCE, [Device("d0", True, (0,)), Device("d1", False, (1,))])
+
+    with pytest.raises(NoDevices, match="previously allocated devices are no longer healthy"):
+        devices.lacks(one, app, RESOURCE, running=False)
+    assert devices.lacks(one, app, RESOURCE, running=True) is False
 
 
 def test_device_of_several_nodes_may_be_on_any() -> None:
@@ -113,8 +144,8 @@ def test_words_for_a_resource_without_devices() -> None:
     devices = manager((0,))
     devices.disconnect(RESOURCE)
     with pytest.raises(NoDevices, match="no healthy devices present; cannot allocate unhealthy"):
-        devices.choose(*asking(1), RESOURCE, None)
+        devices.lacks(*asking(1), RESOURCE, running=False)
 
     devices.forget(RESOURCE)
     with pytest.raises(NoDevices, match=f"cannot allocate unregistered device {RESOURCE}"):
-        devices.choose(*asking(1), RESOURCE, None)
+        devices.lacks(*asking(1), RESOURCE, running=False)

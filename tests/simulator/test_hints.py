@@ -135,3 +135,16 @@ def better(current: Hint, candidate: Hint, target: int) -> Hint:
     if new == target or new > old:
         return candidate
     return current if new < old else narrower
+
+
+def test_closest_nodes_are_preferred() -> None:
+    """Under `prefer-closest-numa-nodes`, of pairs that would do the closest one is taken."""
+    nodes = frozenset({0, 1, 2})
+    distances = {0: {0: 10, 1: 30, 2: 20}, 1: {0: 30, 1: 10, 2: 12}, 2: {0: 20, 1: 12, 2: 10}}
+    pairs = [preferred(0, 1), preferred(0, 2), preferred(1, 2)]
+
+    assert merge(Policy.RESTRICTED, nodes, [{"cpu": pairs}]) == (preferred(0, 1), True)
+    assert merge(Policy.RESTRICTED, nodes, [{"cpu": pairs}], distances) == (preferred(1, 2), True)
+    single = [{"cpu": [*pairs, preferred(0), preferred(1)]}]
+    assert merge(Policy.RESTRICTED, nodes, single, distances) == (preferred(0), True)
+    assert merge(Policy.SINGLE_NUMA_NODE, nodes, single, distances) == (preferred(0), True)

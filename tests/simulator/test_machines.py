@@ -81,7 +81,7 @@ def test_huge_pages_and_reserved_memory_are_not_for_pods(tmp_path: Path) -> None
     """Pods get what is left of a node's memory, and huge pages under their own name."""
     node = Node.create(load(tmp_path, SMALL), KubeletConfig())
 
-    assert node.memory.allocatable[0] == {
+    assert node.memory.nodes[0].allocatable == {
         "memory": (4 << 30) - (512 << 20) - (2 << 30),
         "hugepages-2Mi": 1 << 30,
         "hugepages-1Gi": 1 << 30,
@@ -95,7 +95,48 @@ def test_little_memory_is_reserved_of_little(tmp_path: Path) -> None:
 
     node = Node.create(load(tmp_path, text), KubeletConfig())
 
-    assert [node.memory.allocatable[n]["memory"] for n in (0, 1)] == [7 << 27, 1 << 30]
+    assert [node.memory.nodes[n].allocatable["memory"] for n in (0, 1)] == [7 << 27, 1 << 30]
+
+
+def test_usual_sizes_of_huge_pages_are_known(tmp_path: Path) -> None:
+    """A machine without huge pages still has the sizes 2Mi and 1Gi, as Linux on x86 shows them."""
+    node = Node.create(load(tmp_path, "nodes: [{id: 0, cpus: 0-1, memory: 4Gi}]"), KubeletConfig())
+
+    assert node.allocatable().items() >= {"hugepages-2Mi": 0, "hugepages-1Gi": 0}.items()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (KubeletConfig(reserved_cpus=3), "3 CPUs are reserved of the 2"),
+        (KubeletConfig(reserved_cpus=frozenset({1, 7})), "CPU 7 is reserved, but own has only"),
+        (KubeletConfig(max_allowable_numa_nodes=7), "is 7: kubelet allows no less than 8"),
+    ],
+)
+def test_kubelet_does_not_start_with_a_configuration(
+    tmp_path: Path, config: KubeletConfig, message: str
+) -> None:
+    """What a real kubelet refuses at its start is refused, and the message says why."""
+    with pytest.raises(KubeletWillNotStart, match=message):
+        Node.create(load(tmp_path, "nodes: [{id: 0, cpus: 0-1, memory: 4Gi}]"), config)
+
+
+def test_kubelet_does_not_start_without_memory_where_the_cpus_are(tmp_path: Path) -> None:
+    """Without memory on a node with CPUs none can be reserved, which the Memory Manager needs."""
+    text = "nodes: [{id: 0, cpus: 0-1}, {id: 1, memory: 8Gi}]"
+
+    with pytest.raises(KubeletWillNotStart, match="no memory is reserved on own"):
+        Node.create(load(tmp_path, text), KubeletConfig())
+
+
+def test_more_numa_nodes_with_the_policy_option(tmp_path: Path) -> None:
+    """`max-allowable-numa-nodes` lets kubelet start on nine NUMA nodes."""
+    nodes = ", ".join(f"{{id: {n}, cpus: {n}, memory: 1Gi}}" for n in range(9))
+    nine = load(tmp_path, f"nodes: [{nodes}]")
+
+    with pytest.raises(KubeletWillNotStart, match="on at most 8"):
+        Node.create(nine, KubeletConfig())
+    assert Node.create(nine, KubeletConfig(max_allowable_numa_nodes=9)).numa_nodes == set(range(9))
 
 
 @pytest.mark.parametrize(

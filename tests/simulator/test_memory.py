@@ -3,10 +3,11 @@
 from fractions import Fraction
 
 import pytest
+from attrs import evolve
 
 from numa_trio.simulator.hints import Hint
 from numa_trio.simulator.memory import MemoryManager, NoMemory
-from numa_trio.workloads.pod import Container, ContainerKind, Pod
+from numa_trio.workloads.pod import Container, ContainerKind, Pod, Resources
 from simulated import container, pod
 
 ANY = Hint(None, preferred=False)
@@ -14,7 +15,7 @@ MIB = 1 << 20
 
 
 def manager(*mebibytes: int) -> MemoryManager:
-    return MemoryManager(
+    return MemoryManager.of(
         {node: {"memory": Fraction(size * MIB)} for node, size in enumerate(mebibytes)}
     )
 
@@ -133,3 +134,66 @@ def test_burstable_pods_are_not_bound() -> None:
     app = container(limits=False)
 
     assert manager(100).hints(pod(app), app) == {}
+
+
+def test_fractional_bytes_cannot_be_bound() -> None:
+    """`memory: 0.3Gi` gives no hint, and then the allocation fails in kubelet's words."""
+    memory = manager(1000)
+    app = container(memory="0.3Gi")
+    alone = pod(app)
+
+    assert (memory.hints(alone, app), memory.pod_hints(alone)) == ({}, {})
+    with pytest.raises(NoMemory, match="failed to represent quantity as int64"):
+        memory.allocate(alone, app, ANY)
+
+
+def test_latest_block_decides_about_the_group() -> None:
+    """A container on one node of a group ends the group there, until nobody uses the node."""
+    memory = manager(100, 100)
+    spanning, small = single(110, "spanning"), single(5, "small")
+    memory.allocate(*spanning, Hint(frozenset({0, 1}), True))
+    assert hinted(memory, 5, "other") == [({0, 1}, False)]
+
+    memory.allocate(*small, Hint(frozenset({1}), True))
+
+    assert hinted(memory, 5, "other") == [({1}, True)]
+    memory.release(spanning[0])
+    assert hinted(memory, 5, "other") == [({0}, True), ({1}, True)]
+    memory.release(small[0])
+    assert hinted(memory, 5, "other") == [({0}, True), ({1}, True), ({0, 1}, False)]
+
+
+def test_pod_scope_counts_only_what_apps_name() -> None:
+    """Huge pages that only an init container asks for are not among the hints of the pod."""
+    memory = MemoryManager.of({0: {"memory": Fraction(100 * MIB), "hugepages-2Mi": Fraction()}})
+    app = container(memory="10Mi")
+    pages = {"hugepages-2Mi": Fraction(2 * MIB)}
+    first = container("init", memory="50Mi", kind=ContainerKind.INIT)
+    first = evolve(
+        first,
+        resources=Resources(
+            *(dict(r) | pages for r in (first.resources.requests, first.resources.limits))
+        ),
+    )
+
+    found = memory.pod_hints(pod(first, app))
+
+    assert {name: [set(h.nodes or ()) for h in hints or ()] for name, hints in found.items()} == {
+        "memory": [{0}]
+    }
+
+
+def test_memory_of_ended_init_containers_is_free() -> None:
+    """Once the apps run, others may have what init containers had and the apps do not use."""
+    memory = manager(100)
+    first, app = container("init", memory="90Mi", kind=ContainerKind.INIT), container(memory="20Mi")
+    both = pod(first, app)
+    for each in both.containers:
+        memory.allocate(both, each, Hint(frozenset({0}), True))
+    assert memory.hints(*single(11, "other")) == {}
+
+    memory.free_init_containers(both)
+
+    assert hinted(memory, 80, "other") == [({0}, True)]
+    assert memory.hints(*single(81, "other")) == {}
+    assert memory.nodes_of(both, app) == {0}

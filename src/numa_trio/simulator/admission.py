@@ -4,18 +4,19 @@ The algorithms and the words of refusals are those of Kubernetes 1.36 (pkg/kubel
 pkg/kubelet/lifecycle/predicate.go). No I/O happens here: `Plugins` says how plugins are called.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from attrs import frozen
 
 from numa_trio.plugin.messages import ContainerAllocation, PreferredAllocationRequest
+from numa_trio.simulator.cpu_policy import SmtAlignmentError
 from numa_trio.simulator.cpus import NotEnoughCpus
 from numa_trio.simulator.devices import Allocation, NoDevices
 from numa_trio.simulator.hints import Hint, Policy, Scope, merge
 from numa_trio.simulator.memory import NoMemory
 from numa_trio.simulator.node import Node, Placement
-from numa_trio.workloads.pod import Container, Pod
+from numa_trio.workloads.pod import Container, ContainerKind, Pod
 
 UNSCHEDULABLE = "Unschedulable"  # the scheduler's reason, of a pod that stays Pending
 
@@ -65,19 +66,45 @@ class _Refused(Exception):
 
 async def admit(node: Node, pod: Pod, plugins: Plugins) -> Verdict:
     """Place a pod on the node, or refuse it and leave the node as it was."""
-    admitted = False
+    verdict = None
     try:
-        await _allocate(node, pod, plugins)
+        verdict = await _admit(node, pod, plugins)
+    finally:
+        if verdict is None or not verdict.admitted:
+            node.release(pod)
+    return verdict
+
+
+async def admit_again(node: Node, pods: Sequence[Pod], plugins: Plugins) -> list[Verdict]:
+    """Admit pods that run, in this order, as kubelet does after its start.
+
+    Their sidecars and app containers run, their other init containers have ended. What a refused
+    pod has is free only after the last one: until then kubelet does not know which pods there are.
+    """
+    node.restart()
+    verdicts = []
+    try:
+        for pod in pods:
+            running = {c.name for c in pod.containers if c.kind is not ContainerKind.INIT}
+            verdicts.append(await _admit(node, pod, plugins, running))
+    finally:
+        for pod in pods:
+            if pod.uid not in node.pods:
+                node.release(pod)
+    return verdicts
+
+
+async def _admit(node: Node, pod: Pod, plugins: Plugins, running: Collection[str] = ()) -> Verdict:
+    try:
+        await _allocate(node, pod, plugins, running)
         _check_sums(node, pod)
-        admitted = True
     except _Refused as refusal:
         return Verdict(pod, reason=refusal.reason, message=f"Pod was rejected: {refusal}")
+    except SmtAlignmentError as problem:
+        return Verdict(pod, reason="SMTAlignmentError", message=f"Pod was rejected: {problem}")
     except (NoDevices, NotEnoughCpus, NoMemory, PluginFailed) as problem:
         message = f"Pod was rejected: Allocate failed due to {problem}, which is unexpected"
         return Verdict(pod, reason="UnexpectedAdmissionError", message=message)
-    finally:
-        if not admitted:
-            node.release(pod)
     node.pods[pod.uid] = pod
     return Verdict(pod, tuple(node.placement(pod, container) for container in pod.containers))
 
@@ -97,7 +124,7 @@ def scheduler_verdict(node: Node, pod: Pod) -> Verdict | None:
     return Verdict(pod, reason=UNSCHEDULABLE, message=f"0/1 nodes are available: {message}.")
 
 
-async def _allocate(node: Node, pod: Pod, plugins: Plugins) -> None:
+async def _allocate(node: Node, pod: Pod, plugins: Plugins, running: Collection[str]) -> None:
     policy, scope = node.config.policy, node.config.scope
     hint = _NO_HINT
     if policy is not Policy.NONE and scope is Scope.POD:
@@ -105,8 +132,8 @@ async def _allocate(node: Node, pod: Pod, plugins: Plugins) -> None:
     for container in pod.containers:
         if policy is not Policy.NONE and scope is Scope.CONTAINER:
             hint = _aligned(node, pod, container)
-        await _allocate_devices(node, pod, container, hint, plugins)
-        node.cpus.allocate(pod, container, hint.nodes)
+        await _allocate_devices(node, pod, container, hint, plugins, container.name in running)
+        node.cpus.allocate(pod, container, hint)
         node.memory.allocate(pod, container, hint)
 
 
@@ -117,7 +144,7 @@ def _aligned(node: Node, pod: Pod, container: Container | None) -> Hint:
         provider.pod_hints(pod) if container is None else provider.hints(pod, container)
         for provider in providers
     ]
-    hint, admitted = merge(node.config.policy, node.numa_nodes, provided)
+    hint, admitted = merge(node.config.policy, node.numa_nodes, provided, node.distances)
     if not admitted:
         raise _Refused(
             "TopologyAffinityError", "Resources cannot be allocated with Topology locality"
@@ -126,27 +153,30 @@ def _aligned(node: Node, pod: Pod, container: Container | None) -> Hint:
 
 
 async def _allocate_devices(
-    node: Node, pod: Pod, container: Container, hint: Hint, plugins: Plugins
+    node: Node, pod: Pod, container: Container, hint: Hint, plugins: Plugins, running: bool
 ) -> None:
-    wanted = node.devices.wanted(container)
-    for resource in wanted:
-        choice = node.devices.choose(pod, container, resource, hint.nodes)
+    devices = node.devices
+    changed = False
+    for resource in devices.wanted(container):
+        if not devices.lacks(pod, container, resource, running=running):
+            continue
+        choice = devices.choose(pod, container, resource, hint.nodes)
         preferred: Sequence[str] = ()
         if choice.missing and plugins.prefers(resource):
             preferred = await plugins.preferred(resource, choice.question)
         device_ids = choice.complete(preferred)
         answer = await plugins.allocate(resource, device_ids)
-        node.devices.allocate(pod, container, resource, Allocation(device_ids, answer))
-    if wanted:
+        devices.allocate(pod, container, resource, Allocation(device_ids, answer))
+        changed = True
+    if changed:
         plugins.allocated()
 
 
 def _check_sums(node: Node, pod: Pod) -> None:
-    """Kubelet's own look at the sums; what no plugin ever offered is none of its concern."""
-    for short in node.shortfalls(pod):
-        if short.resource in node.allocatable():
-            raise _Refused(
-                f"OutOf{short.resource}",
-                f"Node didn't have enough resource: {short.resource}, requested:"
-                f" {short.requested}, used: {short.used}, capacity: {short.capacity}",
-            )
+    """Kubelet's own look at the sums; it names the first that does not suffice."""
+    for short in node.shortfalls(pod, by_kubelet=True):
+        raise _Refused(
+            f"OutOf{short.resource}",
+            f"Node didn't have enough resource: {short.resource}, requested:"
+            f" {short.requested}, used: {short.used}, capacity: {short.capacity}",
+        )

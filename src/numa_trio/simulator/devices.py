@@ -78,6 +78,10 @@ class DeviceManager:
         """How many devices are healthy, given to containers or not."""
         return len(self.healthy(resource))
 
+    def allocated(self, resource: str) -> int:
+        """How many devices containers have."""
+        return len(self._used(resource))
+
     def healthy(self, resource: str) -> frozenset[str]:
         """The ids of the healthy devices."""
         return self._healthy.get(resource, frozenset())
@@ -109,31 +113,57 @@ class DeviceManager:
         self._capacity.pop(resource, None)
 
     def wanted(self, container: Container) -> dict[str, int]:
-        """What the container asks of the resources known here; others are none of kubelet's."""
-        return {name: n for name, n in container.devices.items() if self._knows(name)}
+        """What the container asks of the resources known here; others are none of kubelet's.
+
+        A resource of which it asks for 0 is among them.
+        """
+        limits = container.resources.limits
+        return {name: int(n) for name, n in limits.items() if self._knows(name)}
 
     def hints(self, pod: Pod, container: Container) -> dict[str, Hints]:
         """The hints for the devices of a container."""
-        return {
-            resource: self._hints(resource, count, self._reusable.get((pod.uid, resource), ()))
-            for resource, count in self.wanted(container).items()
-        }
+        hints: dict[str, Hints] = {}
+        for resource, count in self.wanted(container).items():
+            held = self._held(pod, container, resource)
+            reusable = self._reusable.get((pod.uid, resource), ())
+            hints[resource] = self._hints(resource, count, held, reusable)
+        return hints
 
     def pod_hints(self, pod: Pod) -> dict[str, Hints]:
         """The hints for the devices of a pod as a whole."""
         peak = peak_requests([(c.kind, c.resources.limits) for c in pod.containers])
         wanted = {resource for c in pod.containers for resource in self.wanted(c)}
-        return {name: self._hints(name, int(n), ()) for name, n in peak.items() if name in wanted}
+        hints: dict[str, Hints] = {}
+        for resource in wanted:
+            ids = (each for c in pod.containers for each in self._held(pod, c, resource))
+            held = tuple(dict.fromkeys(ids))
+            hints[resource] = self._hints(resource, int(peak[resource]), held, ())
+        return hints
 
-    def choose(self, pod: Pod, container: Container, resource: str, nodes: Nodes | None) -> Choice:
-        """Devices for a container, from these NUMA nodes first; raises `NoDevices`."""
+    def lacks(self, pod: Pod, container: Container, resource: str, *, running: bool) -> bool:
+        """Whether the container must still get devices; raises `NoDevices` if it cannot.
+
+        A container that is known to be running has all it needs, whatever the plugin says now.
+        """
+        if running:
+            return False
         if resource not in self._healthy:
             raise NoDevices(f"cannot allocate unregistered device {resource}")
         if not self._healthy[resource]:
             raise NoDevices(
                 f"no healthy devices present; cannot allocate unhealthy devices {resource}"
             )
-        count = container.devices[resource]
+        held = self._held(pod, container, resource)
+        if not self._healthy[resource].issuperset(held):
+            raise NoDevices(
+                "previously allocated devices are no longer healthy;"
+                f" cannot allocate unhealthy devices {resource}"
+            )
+        return not held and bool(self.wanted(container)[resource])
+
+    def choose(self, pod: Pod, container: Container, resource: str, nodes: Nodes | None) -> Choice:
+        """Devices for a container, from these NUMA nodes first; raises `NoDevices`."""
+        count = self.wanted(container)[resource]
         reused = self._reusable.get((pod.uid, resource), ())[:count]
         missing = count - len(reused)
         free = self._free(resource) if missing else []
@@ -177,37 +207,54 @@ class DeviceManager:
     def _knows(self, resource: str) -> bool:
         return resource in self._healthy or any(h.resource == resource for h in self.allocations)
 
-    def _free(self, resource: str) -> list[Device]:
-        used = {
+    def _used(self, resource: str) -> set[str]:
+        return {
             device_id
             for holder, allocation in self.allocations.items()
             if holder.resource == resource
             for device_id in allocation.device_ids
         }
+
+    def _free(self, resource: str) -> list[Device]:
+        used = self._used(resource)
         healthy = self.healthy(resource)
         listed = self._listed.get(resource, {}).values()
         return [device for device in listed if device.id in healthy and device.id not in used]
 
-    def _hints(self, resource: str, count: int, reusable: Sequence[str]) -> list[Hint] | None:
-        """Sets of NUMA nodes with enough devices; those that lack a reusable one are left out."""
+    def _held(self, pod: Pod, container: Container, resource: str) -> tuple[str, ...]:
+        allocation = self.allocations.get(Holder(pod.uid, container.name, resource))
+        return allocation.device_ids if allocation else ()
+
+    def _hints(
+        self, resource: str, count: int, held: Sequence[str], reusable: Sequence[str]
+    ) -> list[Hint] | None:
+        """Sets of the nodes that have devices of the resource, with enough of them.
+
+        What is `held` already counts alone. Sets that lack a reusable device are left out.
+        """
         listed = self._listed.get(resource, {})
         if not any(device.numa_nodes for device in listed.values()):
             return None
-        free = [d.numa_nodes for d in self._free(resource)]
-        anchors = [listed[each].numa_nodes for each in reusable if each in listed]
-        if len(free) + len(reusable) < count:
+        if held:
+            reusable = ()
+            available = held if len(held) == count else ()
+        else:
+            available = [device.id for device in self._free(resource)]
+        if len(available) + len(reusable) < count:
             return []
         places = Counter(device.numa_nodes for device in listed.values())
-        open_places = Counter(free + [places for places in anchors if places])
+        anchors = [place for each in reusable if (place := self.place(resource, each))]
+        open_places = Counter([self.place(resource, each) for each in available] + anchors)
 
         def could(nodes: Nodes) -> bool:
             return _within(nodes, places) >= count
 
         def can(nodes: Nodes) -> bool:
-            anchored = not any(nodes.isdisjoint(place) for place in anchors if place)
+            anchored = not any(nodes.isdisjoint(place) for place in anchors)
             return anchored and _within(nodes, open_places) >= count
 
-        return hints_for(self.nodes, could=could, can=can)
+        used = frozenset(node for place in places for node in place) & self.nodes
+        return hints_for(used, could=could, can=can)
 
 
 def _within(nodes: Nodes, places: Mapping[tuple[int, ...], int]) -> int:

@@ -7,7 +7,7 @@ from attrs import frozen
 from numa_trio.plugin.messages import ContainerAllocation, PreferredAllocationRequest
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.admission import Verdict, admit, scheduler_verdict
-from numa_trio.simulator.cpus import whole_cpus
+from numa_trio.simulator.cpu_policy import whole_cpus
 from numa_trio.simulator.node import KubeletConfig, Node, Placement, SimulatedMachine
 from numa_trio.topology.lists import format_list
 from numa_trio.workloads.pod import Container, Pod, QosClass

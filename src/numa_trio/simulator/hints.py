@@ -10,6 +10,7 @@ from itertools import combinations
 from attrs import frozen
 
 Nodes = frozenset[int]
+Distances = Mapping[int, Mapping[int, int]]  # from each NUMA node to each
 
 
 class Policy(StrEnum):
@@ -69,17 +70,24 @@ def hints_for(
 
 
 def merge(
-    policy: Policy, nodes: Nodes, provided: Sequence[Mapping[str, Hints]]
+    policy: Policy,
+    nodes: Nodes,
+    provided: Sequence[Mapping[str, Hints]],
+    distances: Distances | None = None,
 ) -> tuple[Hint, bool]:
     """The best hint that all providers can live with, and whether the policy admits it.
 
-    `nodes` are all NUMA nodes of the machine; each provider gives hints by resource.
+    `nodes` are all NUMA nodes of the machine; each provider gives hints by resource. With
+    `distances`, as under the policy option `prefer-closest-numa-nodes`, of sets with as many
+    nodes the one whose nodes are closest to each other is better.
     """
     resources = list(_by_resource(provided))
     if policy is Policy.SINGLE_NUMA_NODE:
         resources = [[hint for hint in hints if _is_single(hint)] for hints in resources]
+        distances = None
     candidates = (Hint(nodes, h.preferred) if h.nodes is None else h for h in _merged(resources))
-    best = min(candidates, key=_order(resources), default=Hint(nodes, preferred=False))
+    order = _order(resources, distances)
+    best = min(candidates, key=order, default=Hint(nodes, preferred=False))
     if policy is Policy.SINGLE_NUMA_NODE and best.nodes == nodes:
         best = Hint(None, best.preferred)
     return best, best.preferred or policy is Policy.BEST_EFFORT
@@ -116,7 +124,9 @@ def _both(one: Hint, other: Hint) -> Hint:
     return Hint(one.nodes & other.nodes, preferred and one.nodes == other.nodes)
 
 
-def _order(resources: Sequence[Sequence[Hint]]) -> Callable[[Hint], tuple[int, int, int]]:
+def _order(
+    resources: Sequence[Sequence[Hint]], distances: Distances | None
+) -> Callable[[Hint], tuple[float, ...]]:
     """The order of merged hints, best first.
 
     Preferred come before others. Among preferred, the narrowest. Among others, those whose size
@@ -125,12 +135,20 @@ def _order(resources: Sequence[Sequence[Hint]]) -> Callable[[Hint], tuple[int, i
     narrowest = [min((len(h.nodes) for h in hints if h.nodes), default=0) for hints in resources]
     needed = max(narrowest, default=0)
 
-    def order(hint: Hint) -> tuple[int, int, int]:
-        size, numbers = narrowness(hint.nodes or frozenset())
+    def order(hint: Hint) -> tuple[float, ...]:
+        nodes = hint.nodes or frozenset()
+        size, numbers = narrowness(nodes)
+        spread = _average_distance(nodes, distances) if distances else 0
         if hint.preferred:
-            return 0, size, numbers
+            return 0, size, spread, numbers
         if size <= needed:
-            return 1, needed - size, numbers
-        return 2, size, numbers
+            return 1, needed - size, spread, numbers
+        return 2, size, spread, numbers
 
     return order
+
+
+def _average_distance(nodes: Nodes, distances: Distances) -> float:
+    """From each of the nodes to each, itself included; what sysfs does not say counts 0."""
+    pairs = [distances[one].get(other, 0) for one in nodes for other in nodes]
+    return sum(pairs) / len(pairs) if pairs else 0

@@ -7,7 +7,7 @@
         memory: 128Gi            # left out: no memory
         distances: [10, 21]      # to each node of the list; left out: 10 to itself, 20 to others
         socket: 0                # left out: each node is a socket
-        huge_pages: {2Mi: 512}   # how many of each size; left out: none
+        huge_pages: {2Mi: 512}   # how many of each size; 2Mi and 1Gi: 0 if left out
 
 The threads of a core are numbered as Linux numbers them on x86: first one thread of each core of
 the node, then the second ones. With two threads, CPUs 0-15,32-47 are the cores 0/32 to 15/47.
@@ -29,6 +29,7 @@ _UNREACHABLE = 255
 _MOST_THREADS = 8
 _MOST_PAGES = 1 << 40
 _KIB = 1024
+_USUAL_PAGES = {2 << 20: 0, 1 << 30: 0}  # Linux on x86 shows both sizes, used or not
 
 
 def shipped_machines() -> dict[str, Path]:
@@ -92,12 +93,14 @@ def _distances(field: Field, node: int, ids: list[int]) -> dict[int, int]:
 
 
 def _huge_pages(field: Field) -> Iterator[HugePages]:
+    counts = dict(_USUAL_PAGES)
     for size, count in field.items():
         size_bytes = Field(count.document, size, count.path).quantity()
         if size_bytes < _KIB or size_bytes % _KIB:
             raise BadFile(f"{count.where}: found size {size}; expected one such as 2Mi or 1Gi")
-        pages = count.whole_number(0, _MOST_PAGES)
-        yield HugePages(int(size_bytes), total=pages, free=pages)
+        counts[int(size_bytes)] = count.whole_number(0, _MOST_PAGES)
+    for page, pages in sorted(counts.items()):
+        yield HugePages(page, total=pages, free=pages)
 
 
 def _check_cpus(machine: Machine, nodes: Field) -> None:

@@ -3,12 +3,14 @@
 Source: pkg/kubelet/cm/memorymanager/policy_static.go of Kubernetes 1.36.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from typing import Self
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from numa_trio.simulator.hints import Hint, Hints, Nodes, hints_for, narrowness
+from numa_trio.simulator.memory_nodes import NodeMemory
 from numa_trio.workloads.pod import (
     Container,
     ContainerKind,
@@ -21,17 +23,15 @@ from numa_trio.workloads.resource_names import is_huge_pages
 
 
 class NoMemory(Exception):
-    """No set of NUMA nodes may hold what a container needs."""
+    """No set of NUMA nodes may hold what a container needs; the words are kubelet's."""
 
 
-@frozen
+@define
 class _Block:
-    """Memory of some nodes that a container has; `taken` from each node and resource."""
+    """Memory that a container has; less than it asked for where it uses an init container's."""
 
-    pod_uid: str
-    container: str
     nodes: Nodes
-    taken: Mapping[tuple[int, str], Fraction]
+    size: Fraction
 
 
 @define
@@ -39,26 +39,46 @@ class MemoryManager:
     """The static policy: Guaranteed containers get memory from the nodes of their hint.
 
     A node serves either containers that fit on it alone, or containers that span the same group
-    of nodes. `allocatable` has bytes of `memory` and each `hugepages-<size>` by NUMA node.
+    of nodes.
     """
 
-    allocatable: Mapping[int, Quantities]
-    _blocks: list[_Block] = field(factory=list)
-    _reusable: dict[tuple[str, Nodes], Quantities] = field(factory=dict)  # by pod and nodes
+    nodes: Mapping[int, NodeMemory]
+    _blocks: dict[tuple[str, str], dict[str, _Block]] = field(factory=dict)
+    # What finished init containers leave, by pod, nodes and resource.
+    _reusable: dict[tuple[str, Nodes, str], Fraction] = field(factory=dict)
+
+    @classmethod
+    def of(cls, allocatable: Mapping[int, Quantities]) -> Self:
+        """With bytes of `memory` and of each `hugepages-<size>` by NUMA node."""
+        return cls({node: NodeMemory.of(node, sizes) for node, sizes in allocatable.items()})
 
     def nodes_of(self, pod: Pod, container: Container) -> Nodes:
         """The nodes that the container's memory is bound to; empty if it is not bound."""
-        owner = (pod.uid, container.name)
-        blocks = (block for block in self._blocks if (block.pod_uid, block.container) == owner)
-        return next((block.nodes for block in blocks), frozenset())
+        blocks = self._blocks.get((pod.uid, container.name), {})
+        return next((block.nodes for block in blocks.values()), frozenset())
 
     def hints(self, pod: Pod, container: Container) -> dict[str, Hints]:
         """The hints for a container; none if its memory is not bound, or fits nowhere."""
-        return self._by_resource(pod, _bound_memory(pod, container))
+        needed = _bound_memory(pod, container)
+        if not _in_whole_bytes(needed):
+            return {}
+        if blocks := self._blocks.get((pod.uid, container.name)):
+            return _again(blocks, needed)
+        return self._by_resource(pod, needed)
 
     def pod_hints(self, pod: Pod) -> dict[str, Hints]:
         """The hints for a pod as a whole; none if its memory is not bound, or fits nowhere."""
-        needed = peak_requests([(c.kind, _bound_memory(pod, c)) for c in pod.containers])
+        bound = {container.name: _bound_memory(pod, container) for container in pod.containers}
+        if not all(map(_in_whole_bytes, bound.values())):
+            return {}
+        # Kubelet counts only what an app container names, however much the others ask for.
+        apps = [c for c in pod.containers if c.kind is ContainerKind.APP]
+        named = {name for app in apps for name in bound[app.name]}
+        peak = peak_requests([(c.kind, bound[c.name]) for c in pod.containers])
+        needed = {name: amount for name, amount in peak.items() if name in named}
+        for container in pod.containers:
+            if blocks := self._blocks.get((pod.uid, container.name)):
+                return _again(blocks, needed)
         return self._by_resource(pod, needed)
 
     def allocate(self, pod: Pod, container: Container, hint: Hint) -> None:
@@ -66,25 +86,35 @@ class MemoryManager:
         needed = _bound_memory(pod, container)
         if not needed:
             return
-        nodes = self._choose(pod, needed, hint)
-        reusable = self._reusable.get((pod.uid, nodes), {})
-        taken = {}
-        left = {}
-        for resource, amount in needed.items():
-            old = reusable.get(resource, Fraction())
-            missing = max(Fraction(), amount - old)
-            for node in sorted(nodes):
-                taken[node, resource] = min(missing, self._free(node, resource))
-                missing -= taken[node, resource]
-            init = container.kind is ContainerKind.INIT
-            left[resource] = max(old, amount) if init else max(Fraction(), old - amount)
-        self._reusable[pod.uid, nodes] = {**reusable, **left}
-        self._blocks.append(_Block(pod.uid, container.name, nodes, taken))
+        blocks = self._blocks.get((pod.uid, container.name))
+        if blocks is None:
+            if not _in_whole_bytes(needed):
+                raise NoMemory("[memorymanager] failed to represent quantity as int64")
+            nodes = self._choose(pod, needed, hint)
+            blocks = {name: _Block(nodes, amount) for name, amount in needed.items()}
+            for name, block in blocks.items():
+                left = self._reusable.get((pod.uid, nodes, name), Fraction())
+                self._take(nodes, name, max(Fraction(), block.size - left))
+        self._note_reusable(pod, container, blocks)
+        if (pod.uid, container.name) not in self._blocks:
+            self._blocks[pod.uid, container.name] = blocks
+            self._shrink_init_containers(pod, container, blocks)
+
+    def free_init_containers(self, pod: Pod) -> None:
+        """Return what ordinary init containers still have: once the apps run, they have ended."""
+        for container in pod.containers:
+            if container.kind is ContainerKind.INIT:
+                self._remove(pod, container)
 
     def release(self, pod: Pod) -> None:
         """Return all memory of a pod."""
-        self._blocks = [block for block in self._blocks if block.pod_uid != pod.uid]
+        for container in pod.containers:
+            self._remove(pod, container)
         self._reusable = {key: left for key, left in self._reusable.items() if key[0] != pod.uid}
+
+    def restart(self) -> None:
+        """Forget what the state file does not hold: which memory a pod may use again."""
+        self._reusable.clear()
 
     def _by_resource(self, pod: Pod, needed: Quantities) -> dict[str, Hints]:
         # Where no nodes will do, kubelet's map stays empty, without even an empty list: to the
@@ -93,32 +123,29 @@ class MemoryManager:
         return dict.fromkeys(needed, hints) if hints else {}
 
     def _hints(self, pod: Pod, needed: Quantities) -> list[Hint]:
-        free = {
-            (node, resource): self._free(node, resource)
-            for node in self.allocatable
-            for resource in needed
-        }
-
         def could(nodes: Nodes) -> bool:
             return all(
-                sum(self.allocatable[node].get(resource, 0) for node in nodes) >= amount
-                for resource, amount in needed.items()
+                sum(self.nodes[node].allocatable.get(name, 0) for node in nodes) >= amount
+                for name, amount in needed.items()
             )
 
         def can(nodes: Nodes) -> bool:
-            reusable = self._reusable.get((pod.uid, nodes), {})
-            return self._may_group(nodes) and all(
-                sum(free[node, resource] for node in nodes) + reusable.get(resource, 0) >= amount
-                for resource, amount in needed.items()
+            if len(nodes) == 1 and any(len(self.nodes[node].group) > 1 for node in nodes):
+                return False
+            return (
+                not self._is_used_otherwise(nodes)
+                and could(nodes)
+                and all(
+                    self._free(nodes, name) + self._reusable.get((pod.uid, nodes, name), Fraction())
+                    >= amount
+                    for name, amount in needed.items()
+                )
             )
 
-        return hints_for(self.allocatable, could=could, can=can)
+        return hints_for(self.nodes, could=could, can=can)
 
     def _choose(self, pod: Pod, needed: Quantities, hint: Hint) -> Nodes:
-        """The hint's nodes if they have the memory, else the best ones that include them.
-
-        The words of the errors are kubelet's.
-        """
+        """The hint's nodes if they have the memory, else the best ones that include them."""
         if hint.nodes is None:
             best = self._best(pod, needed, frozenset())
             if best is None:
@@ -130,7 +157,7 @@ class MemoryManager:
                 raise NoMemory("[memorymanager] failed to find the default preferred hint")
             hint = best
         nodes = hint.nodes or frozenset()
-        if not self._suffice(nodes, needed):
+        if any(self._free(nodes, name) < amount for name, amount in needed.items()):
             best = self._best(pod, needed, nodes)
             if best is None:
                 raise NoMemory(
@@ -139,7 +166,7 @@ class MemoryManager:
             if hint.preferred and not best.preferred:
                 raise NoMemory("[memorymanager] failed to find the extended preferred hint")
             nodes = best.nodes or frozenset()
-        if len(nodes) > 1 and not self._may_group(nodes):
+        if self._is_used_otherwise(nodes):
             raise NoMemory("[memorymanager] preferred hint violates NUMA node allocation")
         return nodes
 
@@ -149,21 +176,65 @@ class MemoryManager:
             hints, key=lambda h: (not h.preferred, narrowness(h.nodes or nodes)), default=None
         )
 
-    def _suffice(self, nodes: Nodes, needed: Quantities) -> bool:
-        return all(
-            sum(self._free(node, resource) for node in nodes) >= amount
-            for resource, amount in needed.items()
-        )
+    def _is_used_otherwise(self, nodes: Nodes) -> bool:
+        """Whether a node of several is already used alone, or in another group."""
+        used = (self.nodes[node] for node in nodes if self.nodes[node].assignments)
+        return len(nodes) > 1 and any(node.group != nodes for node in used)
 
-    def _may_group(self, nodes: Nodes) -> bool:
-        """Whether no node is already used in another group than this one."""
-        if len(nodes) == 1:
-            return all(len(block.nodes) == 1 for block in self._blocks if block.nodes & nodes)
-        return all(block.nodes == nodes for block in self._blocks if block.nodes & nodes)
+    def _free(self, nodes: Nodes, resource: str) -> Fraction:
+        return sum((self.nodes[node].free(resource) for node in nodes), Fraction())
 
-    def _free(self, node: int, resource: str) -> Fraction:
-        taken = (block.taken.get((node, resource), Fraction()) for block in self._blocks)
-        return self.allocatable[node].get(resource, Fraction()) - sum(taken, Fraction())
+    def _take(self, nodes: Nodes, resource: str, amount: Fraction) -> None:
+        for node in sorted(nodes):
+            amount -= self.nodes[node].take(nodes, resource, amount)
+
+    def _remove(self, pod: Pod, container: Container) -> None:
+        for name, block in self._blocks.pop((pod.uid, container.name), {}).items():
+            size = block.size
+            for node in sorted(block.nodes):
+                size -= self.nodes[node].give_back(name, size)
+
+    def _note_reusable(self, pod: Pod, container: Container, blocks: Mapping[str, _Block]) -> None:
+        """What later containers may use again of this pod's init containers."""
+        for name, block in blocks.items():
+            key = (pod.uid, block.nodes, name)
+            left = self._reusable.get(key, Fraction())
+            if container.kind is ContainerKind.INIT:
+                self._reusable[key] = max(left, block.size)
+            else:
+                self._reusable[key] = max(Fraction(), left - block.size)
+
+    def _shrink_init_containers(
+        self, pod: Pod, container: Container, blocks: Mapping[str, _Block]
+    ) -> None:
+        """Take from the blocks of earlier init containers what this container uses of them."""
+        for name, block in blocks.items():
+            used = block.size
+            for earlier in _ordinary_init_containers_before(pod, container):
+                old = self._blocks.get((pod.uid, earlier.name), {}).get(name)
+                if old is not None and old.nodes == block.nodes:
+                    common = min(old.size, used)
+                    old.size -= common
+                    used -= common
+
+
+def _ordinary_init_containers_before(pod: Pod, container: Container) -> Iterable[Container]:
+    for earlier in pod.containers:
+        if earlier.name == container.name:
+            return
+        if earlier.kind is ContainerKind.INIT:
+            yield earlier
+
+
+def _again(blocks: Mapping[str, _Block], needed: Quantities) -> dict[str, Hints]:
+    """The nodes of memory that a container has already; no preference if that is not as asked."""
+    if {name: block.size for name, block in blocks.items()} != dict(needed):
+        return {}
+    return {name: [Hint(block.nodes, preferred=True)] for name, block in blocks.items()}
+
+
+def _in_whole_bytes(needed: Quantities) -> bool:
+    return all(amount.denominator == 1 for amount in needed.values())
 
 
 def _bound_memory(pod: Pod, container: Container) -> dict[str, Fraction]:

@@ -6,15 +6,18 @@ from typing import Self
 
 from attrs import define, field, frozen
 
-from numa_trio.simulator.cpus import Cpu, CpuManager, CpuSet
+from numa_trio.simulator.cpu_policy import CpuManager
+from numa_trio.simulator.cpus import Cpu, CpuSet
 from numa_trio.simulator.devices import DeviceManager
-from numa_trio.simulator.hints import Nodes, Policy, Scope
+from numa_trio.simulator.hints import Distances, Nodes, Policy, Scope
 from numa_trio.simulator.memory import MemoryManager
-from numa_trio.topology.machine import Machine
+from numa_trio.topology.lists import format_list
+from numa_trio.topology.machine import Machine, NumaNode
 from numa_trio.workloads.pod import Container, Pod, Quantities
 from numa_trio.workloads.quantity import milli, whole
+from numa_trio.workloads.resource_names import is_extended_resource
 
-MAX_NUMA_NODES = 8  # the default of the policy option max-allowable-numa-nodes
+MAX_NUMA_NODES = 8  # the default of the policy option max-allowable-numa-nodes, and its minimum
 MAX_NUMA_NODE_ID = 63  # the Topology Manager's masks have 64 bits
 MAX_PODS = 110
 
@@ -38,14 +41,19 @@ class SimulatedMachine:
 class KubeletConfig:
     """What kubelet is configured to do; the CPU and Memory Managers are always static.
 
-    `reserved_memory` is how many bytes are kept from pods on each NUMA node that has CPUs, an
-    eighth of its memory at the most.
+    `reserved_cpus` is a number of CPUs, of which kubelet chooses the lowest, or the CPUs of
+    `reservedSystemCPUs`. `reserved_memory` is how many bytes are kept from pods on each NUMA node
+    that has CPUs, an eighth of its memory at the most. The last three are policy options of the
+    CPU and the Topology Manager, under their own names.
     """
 
     policy: Policy = Policy.SINGLE_NUMA_NODE
     scope: Scope = Scope.CONTAINER
-    reserved_cpus: int = 1
+    reserved_cpus: int | CpuSet = 1
     reserved_memory: int = 512 << 20
+    full_pcpus_only: bool = False
+    prefer_closest_numa_nodes: bool = False
+    max_allowable_numa_nodes: int = MAX_NUMA_NODES
 
 
 @frozen
@@ -89,35 +97,15 @@ class Node:
     @classmethod
     def create(cls, machine: SimulatedMachine, config: KubeletConfig) -> Self:
         """The node with nothing on it; raises `KubeletWillNotStart`."""
-        nodes = frozenset(node.id for node in machine.machine.nodes)
-        if len(nodes) > MAX_NUMA_NODES and config.policy is not Policy.NONE:
-            raise KubeletWillNotStart(
-                f"{machine.name} has {len(nodes)} NUMA nodes: with a topology policy, kubelet runs"
-                f" on at most {MAX_NUMA_NODES} (its policy option max-allowable-numa-nodes);"
-                " choose another machine, or the policy none"
-            )
-        if len(nodes) > _ENDLESS_NUMA_NODES:
-            raise KubeletWillNotStart(
-                f"{machine.name} has {len(nodes)} NUMA nodes: kubelet's static Memory Manager"
-                " tries every set of nodes, which would take it for ever; choose another machine"
-            )
-        if max(nodes, default=0) > MAX_NUMA_NODE_ID:
-            raise KubeletWillNotStart(
-                f"{machine.name} has a NUMA node {max(nodes)}: kubelet's Topology and Memory"
-                f" Managers know the numbers 0 to {MAX_NUMA_NODE_ID}; choose another machine"
-            )
-        if not 1 <= config.reserved_cpus <= len(machine.cpus):
-            raise KubeletWillNotStart(
-                f"{config.reserved_cpus} CPUs are reserved of the {len(machine.cpus)} that"
-                f" {machine.name} has: the static CPU Manager needs at least 1, and has no more"
-                " than all"
-            )
+        _check_start(machine, config)
         return cls(
             machine,
             config,
-            CpuManager.reserving(machine.cpus, config.reserved_cpus),
-            MemoryManager(_allocatable_memory(machine.machine, config)),
-            DeviceManager(nodes),
+            CpuManager.reserving(
+                machine.cpus, config.reserved_cpus, full_cores=config.full_pcpus_only
+            ),
+            MemoryManager.of(_allocatable_memory(machine.machine, config)),
+            DeviceManager(frozenset(node.id for node in machine.machine.nodes)),
         )
 
     @property
@@ -125,26 +113,43 @@ class Node:
         """All NUMA nodes, with CPUs or without."""
         return self.devices.nodes
 
+    @property
+    def distances(self) -> Distances | None:
+        """How far NUMA nodes are from each other, where the Topology Manager goes by that."""
+        if not self.config.prefer_closest_numa_nodes:
+            return None
+        return {node.id: node.distances for node in self.machine.machine.nodes}
+
     def allocatable(self) -> dict[str, int]:
         """What pods can have in all; CPUs in thousandths."""
         total = {
             "pods": MAX_PODS,
-            "cpu": 1000 * (len(self.machine.cpus) - self.config.reserved_cpus),
+            "cpu": 1000 * (len(self.machine.cpus) - len(self.cpus.reserved)),
         }
-        for amounts in self.memory.allocatable.values():
-            for resource, amount in amounts.items():
+        for node in self.memory.nodes.values():
+            for resource, amount in node.allocatable.items():
                 total[resource] = total.get(resource, 0) + whole(amount)
         return total | {name: self.devices.allocatable(name) for name in self.devices.resources}
 
-    def shortfalls(self, pod: Pod) -> list[Shortfall]:
-        """The resources that do not suffice for one more pod, pods themselves first."""
+    def shortfalls(self, pod: Pod, *, by_kubelet: bool = False) -> list[Shortfall]:
+        """The resources that do not suffice for one more pod: pods, CPUs, memory, then others.
+
+        As the scheduler counts them, or `by_kubelet`: it does not mind extended resources that no
+        plugin ever offered, and takes for allocatable at least what containers have.
+        """
         used = _in_units(*self.pods.values())
         requested = _in_units(pod)
         capacity = self.allocatable()
+        if by_kubelet:
+            for holder in self.devices.allocations:
+                held = self.devices.allocated(holder.resource)
+                capacity[holder.resource] = max(held, capacity.get(holder.resource, 0))
         return [
             Shortfall(name, amount, used.get(name, 0), capacity.get(name, 0))
-            for name, amount in requested.items()
-            if amount > capacity.get(name, 0) - used.get(name, 0) and name != "ephemeral-storage"
+            for name, amount in sorted(requested.items(), key=lambda each: _rank(each[0]))
+            if 0 < amount > capacity.get(name, 0) - used.get(name, 0)
+            and name != "ephemeral-storage"
+            and not (by_kubelet and is_extended_resource(name) and name not in capacity)
         ]
 
     def placement(self, pod: Pod, container: Container) -> Placement:
@@ -173,19 +178,86 @@ class Node:
         self.memory.release(pod)
         self.devices.release(pod)
 
+    def started(self, pod: Pod) -> None:
+        """All containers of the pod have been started, so its ordinary init containers ended."""
+        self.memory.free_init_containers(pod)
+
+    def restart(self) -> None:
+        """Start kubelet anew: no pod is admitted yet, but containers keep what they have."""
+        self.pods.clear()
+        self.cpus.restart()
+        self.memory.restart()
+
+
+def _check_start(machine: SimulatedMachine, config: KubeletConfig) -> None:
+    nodes = frozenset(node.id for node in machine.machine.nodes)
+    most = config.max_allowable_numa_nodes
+    if most < MAX_NUMA_NODES:
+        raise KubeletWillNotStart(
+            f"the policy option max-allowable-numa-nodes is {most}: kubelet allows no less than"
+            f" {MAX_NUMA_NODES}"
+        )
+    if len(nodes) > most and config.policy is not Policy.NONE:
+        raise KubeletWillNotStart(
+            f"{machine.name} has {len(nodes)} NUMA nodes: with a topology policy, kubelet runs"
+            f" on at most {most} (its policy option max-allowable-numa-nodes);"
+            " choose another machine, the policy none, or a higher number"
+        )
+    if len(nodes) > _ENDLESS_NUMA_NODES:
+        raise KubeletWillNotStart(
+            f"{machine.name} has {len(nodes)} NUMA nodes: kubelet's static Memory Manager"
+            " tries every set of nodes, which would take it for ever; choose another machine"
+        )
+    if max(nodes, default=0) > MAX_NUMA_NODE_ID:
+        raise KubeletWillNotStart(
+            f"{machine.name} has a NUMA node {max(nodes)}: kubelet's Topology and Memory"
+            f" Managers know the numbers 0 to {MAX_NUMA_NODE_ID}; choose another machine"
+        )
+    _check_reserved_cpus(machine, config.reserved_cpus)
+    if not sum(_reserved_memory(node, config) for node in machine.machine.nodes):
+        raise KubeletWillNotStart(
+            f"no memory is reserved on {machine.name}, as no NUMA node with CPUs has any: kubelet's"
+            " static Memory Manager does not start without; choose another machine"
+        )
+
+
+def _check_reserved_cpus(machine: SimulatedMachine, reserved: int | CpuSet) -> None:
+    count = reserved if isinstance(reserved, int) else len(reserved)
+    if not 1 <= count <= len(machine.cpus):
+        raise KubeletWillNotStart(
+            f"{count} CPUs are reserved of the {len(machine.cpus)} that"
+            f" {machine.name} has: the static CPU Manager needs at least 1, and has no more"
+            " than all"
+        )
+    if not isinstance(reserved, int) and (strays := reserved - {cpu.id for cpu in machine.cpus}):
+        raise KubeletWillNotStart(
+            f"CPU {format_list(strays)} is reserved, but {machine.name} has only the CPUs"
+            f" {format_list(cpu.id for cpu in machine.cpus)}"
+        )
+
+
+def _reserved_memory(node: NumaNode, config: KubeletConfig) -> Fraction:
+    eighth = Fraction(node.memory_bytes or 0) / 8
+    return min(Fraction(config.reserved_memory), eighth) if node.has_cpus else Fraction()
+
 
 def _allocatable_memory(machine: Machine, config: KubeletConfig) -> dict[int, Quantities]:
     allocatable: dict[int, Quantities] = {}
     for node in machine.nodes:
-        total = Fraction(node.memory_bytes or 0)
-        reserved = min(Fraction(config.reserved_memory), total / 8) if node.has_cpus else Fraction()
         pages = {
             f"hugepages-{_binary(size.size_bytes)}": Fraction(size.size_bytes * size.total)
             for size in node.huge_pages
         }
-        left = max(Fraction(), total - reserved - sum(pages.values()))
+        kept = _reserved_memory(node, config) + sum(pages.values())
+        left = max(Fraction(), Fraction(node.memory_bytes or 0) - kept)
         allocatable[node.id] = {"memory": Fraction(int(left)), **pages}
     return allocatable
+
+
+def _rank(resource: str) -> int:
+    """The order in which the scheduler's code looks at resources, for kubelet too."""
+    order = ("pods", "cpu", "memory")
+    return order.index(resource) if resource in order else len(order)
 
 
 def _binary(size: int) -> str:

@@ -1,0 +1,58 @@
+"""The simulator's managers beside a recording of kubelet's own: the same pods, the same answers."""
+
+from pathlib import Path
+
+import pytest
+from recorded_admissions import Recorded, Replay, legible, names_the_place, recorded
+
+from numa_trio.simulator.node import KubeletWillNotStart
+from numa_trio.topology.lists import format_list
+
+CASES = recorded("cases")
+RESTARTS = recorded("restarts")
+# What the reader of manifests does not know yet: defaults of pod-level requests, API validation.
+UNREAD = {
+    *("s902956", "s900582", "s900974", "s900627", "s902698", "s900346", "s905489", "s904499"),
+    *("s904119", "huge pages without cpu"),
+}
+PARAMETERS = [
+    pytest.param(case, id=case["id"], marks=[pytest.mark.xfail] if case["id"] in UNREAD else [])
+    for case in CASES
+]
+
+
+@pytest.mark.parametrize("case", PARAMETERS)
+async def test_answers_as_kubelet_did(case: Recorded, tmp_path: Path) -> None:
+    """Every field of every recorded answer comes out the same, operation by operation."""
+    answers = case["answers"]
+    if "error" in answers:
+        with pytest.raises(KubeletWillNotStart):
+            Replay.of(case, tmp_path)
+        return
+    replay = Replay.of(case, tmp_path)
+    node = replay.node
+
+    assert format_list(node.cpus.reserved) == answers["reserved"]
+    assert node.allocatable() == answers["allocatable"]
+    for operation, expected in zip(case["ops"], answers["ops"], strict=True):
+        answer = await replay.answer(operation)
+        if "invalid" in expected:
+            assert names_the_place(answer.pop("invalid", "accepted"), expected["invalid"])
+            expected = {k: v for k, v in expected.items() if k not in {"invalid", "qos"}}
+        assert answer == legible(expected)
+
+
+@pytest.mark.parametrize("registered", [False, True], ids=["plugins after", "plugins before"])
+@pytest.mark.parametrize("case", RESTARTS, ids=[case["id"] for case in RESTARTS])
+async def test_admits_again_as_kubelet_did(
+    case: Recorded, registered: bool, tmp_path: Path
+) -> None:
+    """After a restart, the same running pods are admitted again, or refused in the same words."""
+    expected = case["readmitted"]["plugins_before" if registered else "plugins_after"]
+    replay = Replay.of(case, tmp_path)
+    for operation in case["ops"]:
+        await replay.answer(operation)
+
+    again = await replay.readmit(registered=registered)
+
+    assert again == [answer for answer in expected if answer["name"]]  # the first is the restart
