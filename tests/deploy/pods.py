@@ -115,14 +115,14 @@ LET_IN = [
         "an ephemeral container, which can have no resources",
         pod(APP, ephemeralContainers=[{"name": "debug", "image": "example.com/debug"}]),
     ),
-    Case("one slot of a node, zero of another", pod(container("app", 1, none_of=(0,)))),
     Case(
-        "zero of another node beside it",
-        pod(FAR_APP, container("metrics", none_of=(0,)), init=[sidecar("mesh", none_of=(0,))]),
+        "init container with zero of the node, which aligns it too",
+        pod(FAR_APP, init=[container("init", none_of=(1,))]),
     ),
     Case(
-        "the second init container names another node zero times",
-        pod(FAR_APP, init=[container("first", 1), container("second", none_of=(0,))]),
+        "zero of another node beside it, where that is allowed",
+        pod(FAR_APP, container("metrics", none_of=(0,)), init=[sidecar("mesh", none_of=(0,))]),
+        one_node_per_pod="false",
     ),
     Case(
         "two containers on two nodes, where that is allowed",
@@ -187,11 +187,6 @@ REFUSED = [
     Case("1G is not 1Gi", pod(container("app", 0, requests={"memory": "1G"})), ["NA003"]),
     Case("init container without the node", pod(FAR_APP, init=[container("init")]), ["NA004"]),
     Case(
-        "init container with zero of the node",
-        pod(FAR_APP, init=[container("init", none_of=(1,))]),
-        ["NA004"],
-    ),
-    Case(
         "the second init container has the node, the first has not",
         pod(FAR_APP, init=[container("first"), container("second", 1)]),
         ["NA004"],
@@ -243,6 +238,18 @@ REFUSED = [
         one_node_per_pod="false",
     ),
     Case("two nodes in one container", pod(container("app", 0, 1)), ["NA005"]),
+    Case("one slot of a node, zero of another", pod(container("app", 1, none_of=(0,))), ["NA005"]),
+    Case(
+        "zero of another node in a container beside it",
+        pod(FAR_APP, container("metrics", none_of=(0,))),
+        ["NA005"],
+        stricter=True,
+    ),
+    Case(
+        "the second init container names another node zero times",
+        pod(FAR_APP, init=[container("first", 1), container("second", none_of=(0,))]),
+        ["NA005", "NA004"],
+    ),
     Case(
         "two nodes in one container, one in another: said once",
         pod(container("app", 0, 1), container("other", 1)),

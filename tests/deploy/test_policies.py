@@ -232,12 +232,16 @@ def test_mutated_pod_passes_the_rules(
     assert policy.refusals(init_policy.mutated(before), PARAMETERS) == []
 
 
-def test_zero_of_another_node_is_no_choice(init_policy: MutatingPolicy) -> None:
-    """Zero of a node names none, neither in the app nor in the init container."""
-    app, init = container("app", 3, none_of=(2,)), container("init", none_of=(1,))
-    after = init_policy.mutated(as_admitted(opted_in(pod(app, init=[init]))))
-    (mutated,) = after["spec"]["initContainers"]
-    assert nodes_of(mutated) == {"numa-align/numa-1": "0", "numa-align/numa-3": "1"}
+def test_zero_of_a_node_names_it(init_policy: MutatingPolicy) -> None:
+    """A container with zero slots of a node is aligned to it: it is left as its author wrote it."""
+    own = container("own", none_of=(1,))
+    after = init_policy.mutated(
+        as_admitted(opted_in(pod(container("app", 3), init=[own, container("init")])))
+    )
+    assert [nodes_of(each) for each in after["spec"]["initContainers"]] == [
+        {"numa-align/numa-1": "0"},
+        {"numa-align/numa-3": "1"},
+    ]
 
 
 def test_mutation_happens_once(init_policy: MutatingPolicy) -> None:
@@ -252,6 +256,7 @@ def test_mutation_happens_once(init_policy: MutatingPolicy) -> None:
         pod(container("app", 0), init=[container("init")]),
         opted_in(pod(container("app", 0), container("other", 1), init=[container("init")])),
         opted_in(pod(container("app", 0, 1), init=[container("init")])),
+        opted_in(pod(container("app", 0, none_of=(1,)), init=[container("init")])),
         opted_in(pod(container("app"), init=[container("init")])),
         opted_in(pod(container("app", 0))),
         opted_in(pod(container("app", 0), init=[container("init", 1)])),
@@ -262,6 +267,7 @@ def test_mutation_happens_once(init_policy: MutatingPolicy) -> None:
         "not opted in",
         "two nodes",
         "two in one",
+        "zero of a second one",
         "no node",
         "no init container",
         "has its own",
