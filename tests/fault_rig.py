@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import trio
 from attrs import define, field
 
 from numa_trio.agent.service import Agent
 from numa_trio.agent.status import Phase
+from numa_trio.kubelet.plugin_socket import PluginSocket
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.settings import load_settings
 from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
@@ -39,6 +41,12 @@ class RunningAgent:
         """End it as SIGTERM does."""
         self.running.cancel()
         await self.ended.wait()
+
+    async def kill(self) -> None:
+        """End it as SIGKILL does: its sockets stay behind, dead."""
+        with pytest.MonkeyPatch.context() as killing:
+            killing.setattr(PluginSocket, "close", lambda bound: bound.listener.close())
+            await self.stop()
 
 
 @define(eq=False)

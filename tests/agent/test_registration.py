@@ -12,6 +12,7 @@ from agent.kubelet_fakes import FakeKubelet, FakeServer, advertise
 from numa_trio.agent import registration
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
 from numa_trio.agent.backoff import Backoff
+from numa_trio.agent.counts import Ending
 from numa_trio.agent.registration import keep_registered, register_resources
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.errors import KubeletUnavailable, RegistrationRefused
@@ -154,6 +155,40 @@ async def test_another_stream_does_not_hide_the_loss_of_kubelets(
     assert len(kubelet.calls) == 1
     advertised.status.streams_changed(1)
     await trio.sleep(0.05)
+    assert len(kubelet.calls) == 2
+
+
+async def test_reregisters_when_a_sibling_ends(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Kubelet may have listened to it: our stream, though it is open, is worth nothing."""
+    kubelet = FakeKubelet()
+    advertised = beside(kubelet)
+    status = advertised.status
+    nursery.start_soon(keep_registered, advertised, kubelet, "numa-0.sock")
+    await status.until(lambda: status.phase is Phase.STREAMING)
+    await trio.sleep(3600)
+    ended = trio.current_time()
+    status.sibling_ended("the other one has ended")
+    assert status.phase is Phase.SERVING
+    assert status.obstacle == "the other one has ended"
+    await status.until(lambda: status.phase is Phase.STREAMING)
+    assert trio.current_time() - ended <= 0.05
+    assert [ending for ending, count in status.counts.reregistrations.items() if count] == [
+        Ending.SIBLING_ENDED
+    ]
+
+
+async def test_a_sibling_that_ends_before_the_answer_counts_too(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Kubelet may have taken its registration after ours, which is not answered yet."""
+    kubelet = FakeKubelet(answers=[1.0])
+    advertised = beside(kubelet)
+    nursery.start_soon(keep_registered, advertised, kubelet, "numa-0.sock")
+    await trio.sleep(0.5)
+    advertised.status.sibling_ended("the other one has ended")
+    await trio.sleep(0.6)
     assert len(kubelet.calls) == 2
 
 

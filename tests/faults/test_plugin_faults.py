@@ -257,6 +257,32 @@ async def test_rolling_update_with_instances(
         assert names == ["numa-0-new.sock", "numa-1-new.sock"]
 
 
+@pytest.mark.parametrize("trap", [True, False], ids=["kubelet 1.36", "kubelet without the trap"])
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_newer_instance_ends_first(
+    autojump_clock: MockClock, tmp_path: Path, trap: bool, end: str
+) -> None:
+    """A rollout is undone: the older one, to which kubelet no longer listens, registers again."""
+    async with open_rig(tmp_path, disconnect_trap=trap) as rig:
+        await rig.kubelet.start()
+        old = await rig.start_agent(NUMA_INSTANCE="old")
+        await rig.everything_allocatable(within=AT_ONCE)
+        for _ in range(3):
+            await trio.sleep(3600)
+            new = await rig.start_agent(NUMA_INSTANCE="new")
+            await trio.sleep(30)
+            await getattr(new, end)()
+            await wait_all_tasks_blocked()
+            await rig.everything_allocatable(within=AT_ONCE)
+            await trio.sleep(600)
+            assert rig.allocatable() == dict.fromkeys(RESOURCES, 4)
+            assert old.phases() == {Phase.STREAMING}
+            asking = pod(container(numa=[1]))
+            verdict = await rig.kubelet.admit(asking)
+            assert verdict.admitted, verdict
+            rig.kubelet.remove(asking)
+
+
 async def test_rolling_update_at_any_moment(autojump_clock: MockClock, running: Rig) -> None:
     """The old agent ends while the new one registers: never longer away than a second."""
     old = running.agents[0]

@@ -13,8 +13,10 @@ from typing import Any
 
 import grpc
 import pytest
+import trio
 
-from agent_process import AgentProcess, prompt_end
+from agent_process import PATIENCE, AgentProcess, prompt_end
+from fault_rig import RESOURCES, open_rig
 from grpcio_kubelet import GrpcioKubelet, dead_socket
 from numa_trio.simulator.sysfs_tree import write_sysfs
 from simulated import machine
@@ -120,6 +122,22 @@ def test_sigkill_and_start_again(sysfs: str, kubelet: GrpcioKubelet) -> None:
             agent.terminate(signal.SIGKILL)
         kubelet.wait_allocatable({})
         assert len(list(kubelet.directory.glob("numa-*.sock"))) == 2
+
+
+async def test_newer_instance_killed(tmp_path: Path) -> None:
+    """Its sockets stay behind and nothing happens in the directory: the older one notices."""
+    async with open_rig(tmp_path) as rig:
+        await rig.kubelet.start()
+        await rig.start_agent()
+        await rig.everything_allocatable(within=PATIENCE)
+        settings = {"NUMA_SYSFS_ROOT": str(rig.sysfs), "NUMA_CAPACITY": "9"}
+        with AgentProcess(rig.directory, NUMA_INSTANCE="new", **settings) as newer:
+            with trio.fail_after(PATIENCE):
+                for name in RESOURCES:
+                    await rig.kubelet.wait_allocatable(name, 9)
+            newer.process.kill()
+            await rig.everything_allocatable(within=PATIENCE)
+        assert len(list(rig.directory.glob("numa-?-new.sock"))) == len(RESOURCES)
 
 
 def test_out_of_file_descriptors(sysfs: str, kubelet: GrpcioKubelet) -> None:

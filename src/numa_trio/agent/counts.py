@@ -30,6 +30,7 @@ class Ending(StrEnum):
     STREAM_LOST = "stream_lost"  # the ListAndWatch stream ended while kubelet.sock stayed
     NO_STREAM = "no_stream"  # kubelet accepted, but opened no ListAndWatch stream
     SOCKET_DISPLACED = "socket_displaced"  # our own socket was removed or replaced
+    SIBLING_ENDED = "sibling_ended"  # another instance, to which kubelet may have listened, ended
     SCOPE_FAILED = "scope_failed"  # a defect of ours
 
 

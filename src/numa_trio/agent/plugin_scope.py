@@ -12,6 +12,7 @@ from numa_trio.agent.backoff import Backoff
 from numa_trio.agent.counts import AgentCounts, Ending
 from numa_trio.agent.registration import register_resources
 from numa_trio.agent.serving import serve_resource
+from numa_trio.agent.siblings import follow_siblings
 from numa_trio.kubelet.plugin_socket import socket_name
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
@@ -36,6 +37,7 @@ class PluginScope:
             self.connect_kubelet(self.kubelet_socket) as kubelet,
             trio.open_nursery() as nursery,
         ):
+            await nursery.start(follow_siblings, self.resources, self._endpoint, self.watch)
             nursery.start_soon(register_resources, self.resources, kubelet, self._endpoint)
             async for advertised in self.resources.arrivals():
                 path = self.kubelet_socket.with_name(self._endpoint(advertised.resource.node))

@@ -47,7 +47,7 @@ async def keep_registered(
             await status.until(lambda: status.serving)
             # An old stream that ends after the new registration would make kubelet drop that.
             await advertised.server.end_streams()
-            endings = status.endings
+            losses = _losses(status)
             try:
                 await kubelet.register(
                     Registration(
@@ -64,22 +64,27 @@ async def keep_registered(
                 status.registration_failed(Outcome.UNAVAILABLE, obstacle)
             else:
                 status.registration_accepted()
-                if await _hold_stream(status, endings):
+                if await _hold_stream(status, losses):
                     backoff.reset()
             await trio.sleep(backoff.next_delay())
     finally:
         status.registration_abandoned()
 
 
-async def _hold_stream(status: ResourceStatus, endings: int) -> bool:
+def _losses(status: ResourceStatus) -> int:
+    """How often something has happened after which kubelet may not listen to us."""
+    return status.endings + status.departures
+
+
+async def _hold_stream(status: ResourceStatus, losses: int) -> bool:
     """Return when kubelet lets go of the resource; whether it had held its stream for long.
 
-    `endings` is how many streams had ended before it was registered. Whichever ends since may be
+    `losses` is how many there were before it was registered. Whichever stream ends since may be
     kubelet's, also one that has come and gone before Register was answered.
     """
 
     def lost() -> bool:
-        return status.endings > endings or not status.serving
+        return _losses(status) > losses or not status.serving
 
     with trio.move_on_after(_STREAM_DEADLINE):
         await status.until(lambda: status.streams > 0 or lost())

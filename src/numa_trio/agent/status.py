@@ -27,7 +27,8 @@ class Phase(StrEnum):
 class ResourceStatus:
     """The facts about one resource. Whichever task knows of an event tells it here, once.
 
-    `endings` counts the streams that have ended. `obstacle` says what keeps the resource from its
+    `endings` counts the streams that have ended, `departures` the other instances that have, to
+    which kubelet may have listened instead of us. `obstacle` says what keeps the resource from its
     next phase, as last seen; `since` is when it last began to stream or ceased to.
     """
 
@@ -36,6 +37,7 @@ class ResourceStatus:
     registered: bool = False
     streams: int = 0
     endings: int = 0
+    departures: int = 0
     obstacle: str | None = "kubelet.sock has not appeared yet"
     since: Moment = Factory(Moment.now)
     counts: ResourceCounts = Factory(ResourceCounts)
@@ -89,6 +91,12 @@ class ResourceStatus:
             self.counts.registration_ended(ending)
             with self._change(obstacle):
                 self.registered = False
+
+    def sibling_ended(self, obstacle: str) -> None:
+        """Another instance that offered the resource has ended, and kubelet may have no other."""
+        with self._change():
+            self.departures += 1
+        self.registration_ended(Ending.SIBLING_ENDED, obstacle)
 
     def registration_abandoned(self) -> None:
         """Nobody keeps the resource registered: this generation of kubelet has ended."""

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from numa_trio.kubelet.socket_file import SocketIdentity, listener_at
 
-_OURS = re.compile(r"numa-\d+(-[A-Za-z0-9_.-]+)?\.sock")
+_OURS = re.compile(r"numa-(?P<node>\d+)(-[A-Za-z0-9_.-]+)?\.sock")
 _BACKLOG = 64
 
 
@@ -28,6 +28,18 @@ def socket_name(node: int, instance: str) -> str:
 def is_plugin_socket_name(name: str) -> bool:
     """Whether a file of this name is a socket of some instance of numa-trio."""
     return _OURS.fullmatch(name) is not None
+
+
+def plugin_sockets(directory: Path) -> dict[Path, tuple[int, SocketIdentity]]:
+    """The sockets of all instances of numa-trio, dead or alive, each with its NUMA node.
+
+    Raises `OSError` if the directory cannot be examined.
+    """
+    found = {}
+    for path in directory.iterdir():
+        if (match := _OURS.fullmatch(path.name)) and (identity := SocketIdentity.at(path)):
+            found[path] = int(match["node"]), identity
+    return found
 
 
 @frozen

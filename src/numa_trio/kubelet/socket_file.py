@@ -67,15 +67,33 @@ def listener_at(path: Path) -> Peer | None:
 
     Raises `OSError` if that cannot be found out.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-        try:
-            probe.connect(os.fspath(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return None
-        except BlockingIOError:  # its queue is full: somebody listens, though slowly
+    try:
+        connection = connect_to_listener(path)
+    except BlockingIOError:  # its queue is full: somebody listens, though slowly
+        return Peer(pid=0, uid=0)
+    except OSError as problem:
+        if problem.errno == errno.EPROTOTYPE:  # a datagram socket: not ours, but in use
             return Peer(pid=0, uid=0)
-        except OSError as problem:
-            if problem.errno == errno.EPROTOTYPE:  # a datagram socket is none of ours, but in use
-                return Peer(pid=0, uid=0)
-            raise
-        return peer_of(probe)
+        raise
+    if connection is None:
+        return None
+    with connection:
+        return peer_of(connection)
+
+
+def connect_to_listener(path: Path) -> socket.socket | None:
+    """A connection, without blocking, to whoever listens at `path`; None if nobody does.
+
+    Raises `BlockingIOError` if the listener's queue is full, and `OSError` if that cannot be found
+    out.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        connection.connect(os.fspath(path))
+    except (ConnectionRefusedError, FileNotFoundError):
+        connection.close()
+        return None
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -58,6 +58,7 @@ ENDING = Label(
         Ending.STREAM_LOST: "the ListAndWatch stream ended while kubelet.sock stayed",
         Ending.NO_STREAM: "kubelet accepted, but opened no ListAndWatch stream",
         Ending.SOCKET_DISPLACED: "our own socket was removed or replaced",
+        Ending.SIBLING_ENDED: "another instance, to which kubelet may have listened, ended",
         Ending.SCOPE_FAILED: "a defect of ours: the log has it",
     },
 )

@@ -1,0 +1,102 @@
+"""Other instances that offer the same resources: when one ends, kubelet may have nobody left.
+
+Kubelet listens to whoever registered a resource last. If that instance ends, the resource is
+unhealthy, although kubelet still holds our own, earlier stream, which shows us nothing of it. So we
+hold a connection to each sibling's socket: it ends when the sibling does, however that ends.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+import trio
+
+from numa_trio.agent.advertised import AdvertisedResources
+from numa_trio.agent.backoff import Backoff
+from numa_trio.kubelet.plugin_socket import plugin_sockets
+from numa_trio.kubelet.socket_file import SocketIdentity, connect_to_listener
+from numa_trio.kubelet.watch import DirectoryWatch
+
+# A sibling drops a connection that calls nothing when it needs the room. One that lasted for so
+# long, in seconds, is made again at once.
+_LASTED = 10.0
+
+
+async def follow_siblings(
+    resources: AdvertisedResources,
+    endpoint_of: Callable[[int], str],
+    watch: DirectoryWatch,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> NoReturn:
+    """Tell a resource's status of each sibling that ends, until cancelled.
+
+    `endpoint_of` gives the file name of our own socket for a node. Has started when the siblings
+    that are there have been noted: who is dead by then cannot have registered after us.
+    """
+
+    async def follow(sibling: Path, node: int, identity: SocketIdentity) -> None:
+        await _ended(sibling, identity, watch)
+        if advertised := resources.get(node):
+            advertised.status.sibling_ended(f"the instance that served {sibling} has ended")
+
+    met: dict[Path, tuple[int, SocketIdentity]] = {}
+    started = False
+    async with trio.open_nursery() as nursery:
+        while True:
+            change = watch.next_change()
+            with suppress(OSError):
+                known, met = met, plugin_sockets(watch.directory)
+                for path, (node, identity) in met.items():
+                    new = known.get(path) != (node, identity) and path.name != endpoint_of(node)
+                    if new and (started or _is_served(path)):
+                        nursery.start_soon(follow, path, node, identity)
+            if not started:
+                started = True
+                task_status.started()
+            await change.wait()
+
+
+def _is_served(path: Path) -> bool:
+    try:
+        connection = connect_to_listener(path)
+    except OSError:  # nobody knows
+        return True
+    if connection is None:
+        return False
+    connection.close()
+    return True
+
+
+async def _ended(path: Path, identity: SocketIdentity, watch: DirectoryWatch) -> None:
+    """Return when nobody listens any more on the socket of that identity."""
+    backoff = Backoff(first=0.01, longest=5.0)
+    while True:
+        change = watch.next_change()
+        try:
+            if SocketIdentity.at(path) != identity:
+                return
+            connection = connect_to_listener(path)
+        except OSError:  # its queue is full, or we may not connect: then its file tells
+            with trio.move_on_after(backoff.next_delay()):
+                await change.wait()
+            continue
+        if connection is None:
+            return
+        began = trio.current_time()
+        with trio.socket.from_stdlib_socket(connection) as held:
+            await _closed(held)
+        if trio.current_time() - began >= _LASTED:
+            backoff.reset()
+        else:
+            await trio.sleep(backoff.next_delay())
+
+
+async def _closed(connection: trio.socket.SocketType) -> None:
+    """Return when the other end has closed the connection; what it says meanwhile is ignored."""
+    try:
+        while await connection.recv(4096):
+            pass
+    except OSError:
+        pass
