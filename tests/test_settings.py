@@ -1,5 +1,6 @@
 """The settings: defaults, what is allowed, and errors that tell what to change."""
 
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
@@ -8,16 +9,8 @@ from hypothesis import strategies as st
 
 from numa_trio.kubelet.api import v1beta1
 from numa_trio.plugin.advertising import CpulessNodes
-from numa_trio.settings import (
-    MAX_CAPACITY,
-    BadConfiguration,
-    HttpAddress,
-    LogFormat,
-    LogLevel,
-    known_variables,
-    load_settings,
-    unknown_variables,
-)
+from numa_trio.setting_values import MAX_CAPACITY, HttpAddress, LogFormat, LogLevel
+from numa_trio.settings import BadConfiguration, known_variables, load_settings, unknown_variables
 
 KUBELET_MESSAGE_LIMIT = 4 * 1024 * 1024
 
@@ -91,9 +84,24 @@ def test_every_setting_can_be_set() -> None:
         ("NUMA_HTTP_ADDR", ":65536", "0 to 65535"),
         ("NUMA_HTTP_ADDR", "::1:9410", "brackets"),
         ("NUMA_HTTP_ADDR", "localhost:http", "host:port"),
+        ("NUMA_HTTP_ADDR", "local host:1", "host:port"),
+        ("NUMA_HTTP_ADDR", "local\nhost:1", "host:port"),
+        ("NUMA_HTTP_ADDR", "/run/http:1", "host:port"),
+        ("NUMA_HTTP_ADDR", "256.0.0.1:1", "host:port"),
+        ("NUMA_HTTP_ADDR", "[127.0.0.1]:1", "host:port"),
+        ("NUMA_HTTP_ADDR", "[]:1", "host:port"),
+        ("NUMA_HTTP_ADDR", ":٣", "host:port"),
+        ("NUMA_HTTP_ADDR", f"{'h' * 254}:1", "host:port"),
         ("NUMA_TOPOLOGY_INTERVAL", "0", "1 to 86400"),
         ("NUMA_TOPOLOGY_INTERVAL", "nan", "1 to 86400"),
         ("NUMA_TOPOLOGY_INTERVAL", "soon", "1 to 86400"),
+        ("NUMA_TOPOLOGY_INTERVAL", "inf", "1 to 86400"),
+        ("NUMA_TOPOLOGY_INTERVAL", "٣٠", "1 to 86400"),
+        ("NUMA_TOPOLOGY_INTERVAL", "3_0", "1 to 86400"),
+        ("NUMA_TOPOLOGY_INTERVAL", "86400.5", "1 to 86400"),
+        ("NUMA_CAPACITY", "9" * 80, f"1 to {MAX_CAPACITY}"),
+        ("NUMA_SOCKET_DIR", "/run/\0", "absolute path"),
+        ("NUMA_CPULESS_NODES", "s\N{KELVIN SIGN}ip", "skip, advertise"),
         ("NUMA_LOG_FORMAT", "xml", "auto, json, text"),
         ("NUMA_LOG_LEVEL", "loud", "debug, info, warning, error"),
     ],
@@ -163,15 +171,57 @@ def test_the_largest_capacity_is_what_fits_one_message_of_kubelet() -> None:
     assert list_of(MAX_CAPACITY) <= KUBELET_MESSAGE_LIMIT < list_of(MAX_CAPACITY + 1)
 
 
-@given(st.sampled_from(sorted(known_variables())), st.text())
+# Also what no environment can hold: surrogates beyond those of undecodable bytes, and NULs.
+any_text = st.text(st.characters(exclude_categories=())) | st.text(
+    "[]:%.0123456789abcdef/-_ \n\x1b"
+)
+
+
+@given(st.sampled_from(sorted(known_variables())), any_text)
 @example("NUMA_SOCKET_DIR", "/\0")
+@example("NUMA_SYSFS_ROOT", "/\ud800")
 @example("NUMA_HTTP_ADDR", "[]:1")
+@example("NUMA_HTTP_ADDR", "[\0]:1")
+@example("NUMA_HTTP_ADDR", "[::1%\x1b]:1")
 def test_any_text_is_either_accepted_or_bad_configuration(variable: str, value: str) -> None:
-    """No value ends in another error."""
+    """No value ends in another error; the error is one line that can be printed."""
     try:
         load_settings({variable: value})
     except BadConfiguration as problem:
-        message = str(problem)
-    else:
-        message = variable
-    assert variable in message
+        (message,) = problem.problems
+        assert message.startswith(f"{variable}=")
+        assert message.isprintable()
+        assert "expected" in message or "would take" in message
+
+
+@pytest.mark.parametrize("variable", sorted(known_variables()))
+def test_a_long_value_is_not_shown_whole(variable: str) -> None:
+    """The error has its beginning and its length."""
+    value = "x" * 100_000
+    with pytest.raises(BadConfiguration) as raised:
+        load_settings({variable: value})
+    assert len(str(raised.value)) < 1000
+    assert f"{'x' * 80}" in str(raised.value)
+    assert "(100000 characters)" in str(raised.value)
+
+
+@pytest.mark.parametrize("white", ["\u00a0", "\u2003", "\x1c", "\v"])
+def test_white_space_that_nobody_sees_is_an_error_that_shows_it(white: str) -> None:
+    """A no-break space comes from a copied document; its escape tells where to look."""
+    with pytest.raises(BadConfiguration) as raised:
+        load_settings({"NUMA_CAPACITY": f"5{white}"})
+    assert repr(white)[1:-1] in str(raised.value)
+
+
+@given(host=st.ip_addresses(v=4) | st.ip_addresses(v=6), port=st.integers(0, 65535))
+def test_every_address_is_accepted(host: IPv4Address | IPv6Address, port: int) -> None:
+    """IPv6 in brackets, as in a URL, also with the zone of a link-local address."""
+    if isinstance(host, IPv4Address):
+        assert load_settings({"NUMA_HTTP_ADDR": f"{host}:{port}"}).http_addr == HttpAddress(
+            str(host), port
+        )
+        return
+    for address in (f"{host}", f"{host}%eth0"):
+        assert load_settings({"NUMA_HTTP_ADDR": f"[{address}]:{port}"}).http_addr == HttpAddress(
+            address, port
+        )

@@ -5,7 +5,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from numa_trio.settings import LogFormat, LogLevel
+from numa_trio.setting_values import LogFormat, LogLevel
 
 # What every record has; the rest of its attributes was given with `extra`.
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}

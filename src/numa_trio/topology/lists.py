@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from itertools import pairwise
 
+from numa_trio.plain_text import quoted
+
 # Far above any kernel's limit (NR_CPUS is at most 8192 on x86, node ids end at 1023), and low
 # enough that a wrong file cannot make us build a set of billions.
 LARGEST = 65_535
@@ -27,7 +29,7 @@ class MalformedText(ValueError):
     """A text of the kernel's that is not in its form: what was `held` and what was `expected`."""
 
     def __init__(self, held: str, expected: str) -> None:
-        super().__init__(f"held {_shown(held)}, expected {expected}")
+        super().__init__(f"held {quoted(held) if held else 'nothing'}, expected {expected}")
         self.held = held
         self.expected = expected
 
@@ -99,10 +101,3 @@ def format_cpumap(numbers: Iterable[int]) -> str:
     return ",".join(
         digits[start : start + _WORD_DIGITS] for start in range(0, len(digits), _WORD_DIGITS)
     )
-
-
-def _shown(held: str) -> str:
-    """A text as an error message shows it: quoted, and not longer than a line."""
-    if not held:
-        return "nothing"
-    return repr(held) if len(held) <= 80 else f"{held[:80]!r}… ({len(held)} characters)"

@@ -20,7 +20,7 @@ from numa_trio.agent.monitor.http import (
     serve_http,
 )
 from numa_trio.agent.monitor.http_counts import HttpDrop
-from numa_trio.settings import HttpAddress
+from numa_trio.setting_values import HttpAddress
 
 LOOPBACK = HttpAddress("127.0.0.1", 0)
 GET = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"

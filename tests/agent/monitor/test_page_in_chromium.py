@@ -18,7 +18,7 @@ from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.routes import Routes
 from numa_trio.agent.status import Phase
 from numa_trio.plugin.advertising import CpulessNodes, advertise
-from numa_trio.settings import HttpAddress
+from numa_trio.setting_values import HttpAddress
 from numa_trio.topology.machine import Machine, NumaNode
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 
 from numa_trio.agent.backoff import Backoff
 from numa_trio.agent.monitor.http_counts import HttpDrop
-from numa_trio.settings import HttpAddress
+from numa_trio.setting_values import HttpAddress
 
 log = logging.getLogger(__name__)
 
