@@ -16,10 +16,10 @@ OVERLAYS = ["k0s", "k3s", "kubeadm", "microk8s", "openshift", "rke2", "talos"]
 # With the first release of Kubernetes that has all the fields and kinds of the component.
 COMPONENTS = {
     "admission-policies": "1.30",
+    "host-sys": "1.30",
     "init-container-policy": "1.36",
     "monitoring": OLDEST,
     "network-policy": OLDEST,
-    "recursive-read-only": "1.30",
     "selinux": OLDEST,
 }
 

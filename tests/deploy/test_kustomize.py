@@ -94,7 +94,7 @@ def test_components_can_be_added(component: str, tmp_path: Path) -> None:
     """A component adds to an overlay what is valid from its first release on."""
     manifests = render_with(tmp_path, "kubeadm", [component])
     assert_sound(manifests, COMPONENTS[component], NEWEST)
-    if component != "recursive-read-only":
+    if component != "host-sys":
         assert_contract(one(manifests, "DaemonSet"))
 
 
@@ -162,18 +162,24 @@ def test_selinux_type_is_set(tmp_path: Path) -> None:
     assert options == {"type": "container_device_plugin_t"}
 
 
-def test_sys_becomes_read_only_all_the_way_down(tmp_path: Path) -> None:
-    """The component asks for it on the read-only mount, and leaves the other alone."""
-    daemonset = one(render_with(tmp_path, "kubeadm", ["recursive-read-only"]), "DaemonSet")
+def test_host_sys_is_read_only_all_the_way_down(tmp_path: Path) -> None:
+    """The component mounts the host's /sys where the agent looks, with what is mounted below it."""
+    plain = one(render_with(tmp_path, "kubeadm", []), "DaemonSet")
+    daemonset = one(render_with(tmp_path, "kubeadm", ["host-sys"]), "DaemonSet")
     mounts = {m["mountPath"]: m for m in the_container(daemonset)["volumeMounts"]}
-    assert mounts["/sys"] == {
+    assert mounts.pop("/sys") == {
         "name": "sys",
         "mountPath": "/sys",
         "readOnly": True,
         "recursiveReadOnly": "IfPossible",
     }
-    assert len(mounts) == 2
-    assert "recursiveReadOnly" not in mounts["/var/lib/kubelet/device-plugins"]
+    volumes = {v["name"]: v["hostPath"] for v in daemonset["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["sys"] == {"path": "/sys", "type": "Directory"}
+    # Without them it is what it was.
+    the_container(daemonset)["volumeMounts"] = list(mounts.values())
+    pod = daemonset["spec"]["template"]["spec"]
+    pod["volumes"] = [v for v in pod["volumes"] if v["name"] != "sys"]
+    assert daemonset == plain
 
 
 def test_openshift_role_names_the_constraints() -> None:

@@ -85,7 +85,7 @@ def test_components_are_valid(component: str) -> None:
 def test_validation_notices_a_typo() -> None:
     """The schemas reach down to the fields of a volume mount."""
     (daemonset,) = documents(BASE / "daemonset.yaml")
-    the_container(daemonset)["volumeMounts"][1]["readonly"] = True
+    the_container(daemonset)["volumeMounts"][0]["readonly"] = True
     with pytest.raises(kubernetes_validate.ValidationError, match="readonly"):
         assert_valid(daemonset, NEWEST)
 

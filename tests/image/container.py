@@ -46,7 +46,10 @@ def unpacked(image: str) -> Iterator[Path]:
 
 
 class Container:
-    """One running container: the image's own command, unless `arguments` are given."""
+    """One running container: the image's own command, unless `arguments` are given.
+
+    With `host_sys` its /sys is the host's, as some manifests have it.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,8 @@ class Container:
         bundle: Path,
         plugin_directory: Path,
         arguments: Sequence[str] = (),
+        *,
+        host_sys: bool = False,
     ) -> None:
         config = configuration["config"]
         specification = runtime_specification(
@@ -62,6 +67,7 @@ class Container:
             command=[*config["Entrypoint"], *arguments],
             environment=config["Env"],
             plugin_directory=plugin_directory,
+            host_sys=host_sys,
         )
         bundle.mkdir()
         (bundle / "config.json").write_text(json.dumps(specification))
@@ -112,11 +118,26 @@ class Container:
         self._log.close()
 
 
+_READ_ONLY = ["nosuid", "noexec", "nodev", "ro"]
+
+# What a runtime mounts of its own accord, and what a manifest gets that mounts the host's.
+OWN_SYS = {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": _READ_ONLY}
+HOST_SYS = {
+    "destination": "/sys",
+    "type": "bind",
+    "source": "/sys",
+    "options": ["rbind", *_READ_ONLY],
+}
+
+
 def runtime_specification(
-    root: Path, command: Sequence[str], environment: Sequence[str], plugin_directory: Path
+    root: Path,
+    command: Sequence[str],
+    environment: Sequence[str],
+    plugin_directory: Path,
+    host_sys: bool,
 ) -> dict[str, Any]:
     """What containerd would tell runc about the strictest known user's DaemonSet."""
-    read_only = ["nosuid", "noexec", "nodev", "ro"]
     return {
         "ociVersion": "1.0.2",
         "root": {"path": str(root), "readonly": True},
@@ -134,12 +155,7 @@ def runtime_specification(
         "mounts": [
             {"destination": "/proc", "type": "proc", "source": "proc"},
             {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k"]},
-            {
-                "destination": "/sys",
-                "type": "bind",
-                "source": "/sys",
-                "options": ["rbind", *read_only],
-            },
+            HOST_SYS if host_sys else OWN_SYS,
             {
                 "destination": PLUGIN_DIRECTORY,
                 "type": "bind",

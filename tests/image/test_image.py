@@ -1,5 +1,6 @@
 """The image, built and run as a cluster would: as the contract has it, and under its limits."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -47,10 +48,12 @@ def start(
     """Starts containers of the image and removes them afterwards."""
     started: list[Container] = []
 
-    def start_container(*arguments: str, **changes: Any) -> Container:
+    def start_container(*arguments: str, host_sys: bool = False, **changes: Any) -> Container:
         bundle = tmp_path / f"bundle-{len(started)}"
         config = {**configuration["config"], **changes}
-        container = Container(root, {"config": config}, bundle, kubelet.directory, arguments)
+        container = Container(
+            root, {"config": config}, bundle, kubelet.directory, arguments, host_sys=host_sys
+        )
         started.append(container)
         return container
 
@@ -120,6 +123,33 @@ def test_runs_the_agent_within_the_limits_of_the_strictest_known_user(
     ]
     memory = container.peak_memory() / 2**20
     report(f"image: streaming after {seconds:.2f} s with 0.1 CPU, peak memory {memory:.1f} MiB")
+
+
+def test_nothing_below_sys_can_be_written(start: Start, kubelet: GrpcioKubelet) -> None:
+    """The container's own /sys is one mount and read-only, so no file of the kernel's is open."""
+    container = start()
+    kubelet.wait_for(lambda: bool(kubelet.allocatable()), "a resource with devices")
+    mounts = container.execute("/bin/cat", "/proc/self/mountinfo").stdout.splitlines()
+    found = {line.split()[4]: line.split()[5].split(",") for line in mounts}
+    assert [path for path in found if path.startswith("/sys")] == ["/sys"]
+    assert "ro" in found["/sys"]
+
+
+def test_own_sys_shows_what_the_hosts_shows(start: Start) -> None:
+    """The same NUMA nodes with their CPUs, memory and distances."""
+    shown = []
+    for host_sys in (False, True):
+        container = start("topology", "--output=json", host_sys=host_sys)
+        assert container.wait(60) == 0, container.log()
+        nodes = json.loads(container.log())["nodes"]
+        shown.append([{**node, "memory_free_bytes": None, "huge_pages": None} for node in nodes])
+    assert shown[0] == shown[1] != []
+
+
+def test_registers_where_the_hosts_sys_is_mounted(start: Start, kubelet: GrpcioKubelet) -> None:
+    """A known user's manifest mounts it read-only, and goes on working."""
+    start(host_sys=True)
+    kubelet.wait_for(lambda: bool(kubelet.allocatable()), "a resource with devices")
 
 
 def test_ends_well_on_sigterm_while_kubelet_is_connected(
