@@ -13,13 +13,15 @@ from attrs import define, field
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from numa_trio.agent.monitor.http import (
-    MAX_CONNECTIONS,
+    ACCEPT_PERIOD,
+    ACCEPTS,
     HttpServer,
     Response,
     open_listeners,
     serve_http,
 )
 from numa_trio.agent.monitor.http_counts import HttpDrop
+from numa_trio.agent.monitor.pace import Pace
 from numa_trio.setting_values import HttpAddress
 
 LOOPBACK = HttpAddress("127.0.0.1", 0)
@@ -206,6 +208,39 @@ async def test_waits_out_a_shortage(
     assert len(caplog.records) == 1
 
 
+async def test_a_flood_of_connections_is_paced(autojump_clock: MockClock) -> None:
+    """However many connect, few are accepted in each period, and each gets its answer in turn."""
+    pairs = [memory_stream_pair() for _ in range(10 * ACCEPTS)]
+    for client, _ours in pairs:
+        await client.send_all(GET)
+        await client.send_eof()
+    listener = FakeListener([ours for _client, ours in pairs])
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(HttpServer(respond, ignore).serve, [listener])
+        for client, _ours in pairs:
+            assert (await client.receive_some(1000)).startswith(b"HTTP/1.1 200")
+        nursery.cancel_scope.cancel()
+    assert [at - began for at in listener.accepted_at] == [
+        pytest.approx(number // ACCEPTS * ACCEPT_PERIOD) for number in range(len(pairs))
+    ]
+
+
+async def test_after_a_flood_the_next_is_accepted_at_once(autojump_clock: MockClock) -> None:
+    """A pause pays for the flood before it."""
+    pace = Pace(ACCEPTS, ACCEPT_PERIOD)
+    for _ in range(ACCEPTS - 1):
+        await pace.step()
+    began = trio.current_time()
+    await pace.step()
+    assert trio.current_time() - began == pytest.approx(ACCEPT_PERIOD)
+    await trio.sleep(3600)
+    began = trio.current_time()
+    for _ in range(ACCEPTS - 1):
+        await pace.step()
+    assert trio.current_time() == began
+
+
 async def test_in_a_shortage_those_who_dawdle_make_way(autojump_clock: MockClock) -> None:
     """HTTP clients keep no descriptors from each other, nor from kubelet."""
     client, ours = memory_stream_pair()
@@ -262,8 +297,7 @@ async def test_ends_at_once_with_clients_connected() -> None:
     """Clients that hold connections do not hold up the end."""
     async with serving() as (listener,):
         clients = [
-            await trio.open_tcp_stream("127.0.0.1", port_of(listener))
-            for _ in range(MAX_CONNECTIONS)
+            await trio.open_tcp_stream("127.0.0.1", port_of(listener)) for _ in range(ACCEPTS - 1)
         ]
         await wait_all_tasks_blocked()
         began = trio.current_time()

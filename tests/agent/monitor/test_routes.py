@@ -1,10 +1,10 @@
 """Which path is answered how."""
 
 import pytest
-from attrs import evolve
+import trio
+from trio.testing import MockClock
 
-from agent.monitor.observations import NOW, in_phase, observe
-from numa_trio.agent.moment import Moment
+from agent.monitor.observations import in_phase, observe
 from numa_trio.agent.monitor import exposition
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.routes import Routes, path_of
@@ -50,15 +50,36 @@ async def test_the_page_comes_with_its_policy() -> None:
     assert "unsafe" not in policy
 
 
-async def test_those_who_look_together_share_a_page() -> None:
-    """A page is drawn once a second at most, and never shown for longer."""
-    now = NOW
-    routes = Routes(lambda: evolve(observe(), now=now))
-    first = routes.respond("GET", "/")
-    now = Moment(NOW.trio + 0.9, NOW.unix)
-    assert routes.respond("GET", "/") is first
-    now = Moment(NOW.trio + 1.1, NOW.unix + 60)
-    assert routes.respond("GET", "/").body != first.body
+@pytest.mark.parametrize("path", ["/", "/metrics"])
+async def test_clients_that_ask_in_a_loop_share_an_answer(
+    autojump_clock: MockClock, path: str
+) -> None:
+    """Page and metrics are made once a second at most, and never shown for longer."""
+    looks = 0
+
+    def look() -> Observation:
+        nonlocal looks
+        looks += 1
+        return observe()
+
+    routes = Routes(look)
+    for _ in range(99):  # for 9.9 s
+        await trio.sleep(0.1)
+        assert routes.respond("GET", path).status == 200
+    assert looks == 10
+
+
+async def test_what_is_shared_is_not_readiness(autojump_clock: MockClock) -> None:
+    """Readiness is read for each request, also between two answers that are shared."""
+    resource = in_phase(Phase.STREAMING)
+    routes = Routes(lambda: observe(resource))
+    shared = [routes.respond("GET", path) for path in ("/", "/metrics")]
+    assert routes.respond("GET", "/readyz").status == 200
+    resource.status.streams_changed(0)
+    assert routes.respond("GET", "/readyz").status == 503
+    assert [routes.respond("GET", path) for path in ("/", "/metrics")] == shared
+    await trio.sleep(1)
+    assert b"\nnuma_trio_ready 0\n" in routes.respond("GET", "/metrics").body
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/metrics"])
