@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from capabilities import forsake_capabilities
+
 PATIENCE = 60.0  # seconds; only a slow machine ever needs more than one
 
 
@@ -20,9 +22,12 @@ def prompt_end() -> float:
 
 
 class AgentProcess:
-    """`numa-trio run` on a socket directory; leave the context to end it with SIGTERM."""
+    """`numa-trio run` on a socket directory; leave the context to kill it.
 
-    def __init__(self, socket_dir: Path, **settings: str) -> None:
+    If it is not `capable` it has no Linux capability, as in the shipped manifests.
+    """
+
+    def __init__(self, socket_dir: Path, *, capable: bool = True, **settings: str) -> None:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("NUMA_")
         }
@@ -34,6 +39,7 @@ class AgentProcess:
             env=environment,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=None if capable else forsake_capabilities,
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()

@@ -95,9 +95,11 @@ class Rig:
 
 
 @asynccontextmanager
-async def open_rig(tmp_path: Path, *, disconnect_trap: bool = True) -> AsyncIterator[Rig]:
-    directory = tmp_path / "device-plugins"
-    directory.mkdir()
+async def open_rig(
+    tmp_path: Path, *, disconnect_trap: bool = True, directory: Path | None = None
+) -> AsyncIterator[Rig]:
+    directory = directory or tmp_path / "device-plugins"
+    directory.mkdir(parents=True)
     sysfs = tmp_path / "sys"
     write_sysfs(sysfs, MACHINE)
     async with (

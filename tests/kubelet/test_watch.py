@@ -11,6 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from capabilities import no_capabilities
 from numa_trio.kubelet.watch import DirectoryWatch
 
 PATIENCE = 30.0  # seconds; real events take none
@@ -100,18 +101,115 @@ def _watched(directory: Path) -> bool:
     return False
 
 
-async def test_a_rename_of_an_ancestor_is_found_by_the_sweep(
+async def test_what_a_path_leads_to_is_watched_at_every_step(
     tmp_path: Path, nursery: trio.Nursery
 ) -> None:
-    """No event tells of it; the sweep looks at the path again."""
+    """Through links, absolute and relative, with `..`: each change on the way wakes."""
+    real = tmp_path / "disks" / "one" / "kubelet" / "device-plugins"
+    real.mkdir(parents=True)
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "kubelet").symlink_to("../disks/one/kubelet")
+    (tmp_path / "var").symlink_to(tmp_path)
+    directory = tmp_path / "var" / "lib" / "kubelet" / "device-plugins"
+    watch = await watching(nursery, directory)
+    assert _watched(real)
+    await woken_by(watch, (real / "kubelet.sock").touch)
+    for path in (
+        tmp_path / "disks" / "one",
+        tmp_path / "disks",
+        tmp_path / "lib" / "kubelet",
+        tmp_path / "lib",
+        tmp_path / "var",
+    ):
+        await woken_by(watch, lambda path=path: path.rename(tmp_path / "away"))  # type: ignore[misc]  # a default binds it
+        await woken_by(watch, lambda path=path: (tmp_path / "away").rename(path))  # type: ignore[misc]
+    await woken_by(watch, (real / "kubelet.sock").unlink)
+
+
+async def test_links_in_a_circle_are_waited_out(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """They lead nowhere until one of them is replaced."""
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    watch = await watching(nursery, tmp_path / "one" / "device-plugins")
+    await woken_by(watch, (tmp_path / "two").unlink)
+    await woken_by(watch, lambda: (tmp_path / "two" / "device-plugins").mkdir(parents=True))
+    while not _watched(tmp_path / "two" / "device-plugins"):
+        await trio.sleep(0.001)
+
+
+async def test_other_entries_on_the_way_wake_nobody(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """Only the names that lead to the directory matter in its ancestors."""
+    directory = tmp_path / "device-plugins"
+    directory.mkdir()
+    watch = await watching(nursery, directory)
+    change = watch.next_change()
+    (tmp_path / "other").touch()
+    for _ in range(20):
+        await trio.sleep(0.001)
+    assert not change.is_set()
+
+
+async def test_a_step_made_while_the_watch_is_armed_is_not_missed(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever appears between two steps: the directory itself is watched in the end."""
+    directory = tmp_path / "kubelet" / "device-plugins"
+    add_watch = inotify_simple.INotify.add_watch
+
+    def made_just_after(instance: inotify_simple.INotify, path: Path, mask: int) -> int:
+        watch: int = add_watch(instance, path, mask)
+        if path == tmp_path:
+            directory.mkdir(parents=True, exist_ok=True)
+        return watch
+
+    monkeypatch.setattr(inotify_simple.INotify, "add_watch", made_just_after)
+    await watching(nursery, directory)
+    assert _watched(directory)
+
+
+async def test_what_is_no_longer_at_the_path_is_not_watched(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    """The directory that was renamed away lives on; its watch is given back."""
+    directory = tmp_path / "device-plugins"
+    directory.mkdir()
+    watch = await watching(nursery, directory)
+    await woken_by(watch, lambda: directory.rename(tmp_path / "old"))
+    await woken_by(watch, directory.mkdir)
+    assert _watched(directory)
+    assert not _watched(tmp_path / "old")
+    change = watch.next_change()
+    (tmp_path / "old" / "kubelet.sock").touch()
+    for _ in range(20):
+        await trio.sleep(0.001)
+    assert not change.is_set()
+
+
+async def test_a_change_of_the_directorys_own_mode_wakes(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    """A permission that was missing is there again, or goes; no name comes with that event."""
+    directory = tmp_path / "device-plugins"
+    directory.mkdir()
+    watch = DirectoryWatch(directory, relevant=lambda _name: False, sweep_interval=3600)
+    await nursery.start(watch.run)
+    await woken_by(watch, lambda: directory.chmod(0o700))
+    await woken_by(watch, lambda: tmp_path.chmod(0o755))
+
+
+async def test_an_ancestor_that_may_not_be_read_is_passed_through(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    """Mode 0300 lets us through, what is beyond is watched; a missing step there is polled for."""
     directory = tmp_path / "kubelet" / "device-plugins"
     directory.mkdir(parents=True)
-    await watching(nursery, directory, sweep_interval=0.01)
-    (tmp_path / "kubelet").rename(tmp_path / "old")
-    directory.mkdir(parents=True)
-    with trio.fail_after(PATIENCE):
-        while not _watched(directory):
-            await trio.sleep(0.001)
+    (tmp_path / "kubelet").chmod(0o300)
+    with no_capabilities():
+        watch = await watching(nursery, directory)
+        assert not watch.polling
+        await woken_by(watch, (directory / "kubelet.sock").touch)
+        missing = await watching(nursery, directory.with_name("missing"), poll_interval=0.001)
+        assert missing.polling
 
 
 async def test_an_overflow_of_the_queue_wakes(

@@ -1,6 +1,7 @@
 """Serves one resource: its socket is bound, kept in place, and bound anew when it is lost."""
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -55,6 +56,7 @@ async def _serve_while_in_place(
 async def _displaced(plugin_socket: PluginSocket, watch: DirectoryWatch) -> None:
     while True:
         change = watch.next_change()
-        if not plugin_socket.in_place():
-            return
+        with suppress(OSError):  # what cannot be examined may well be in place
+            if not plugin_socket.in_place():
+                return
         await change.wait()

@@ -75,17 +75,17 @@ class PluginSocket:
         return cls(path, listener, identity)
 
     def in_place(self) -> bool:
-        """Whether the file at our path is still this socket."""
-        try:
-            return SocketIdentity.at(self.path) == self.identity
-        except OSError:
-            return False
+        """Whether the file at our path is still this socket.
+
+        Raises `OSError` if the path cannot be examined.
+        """
+        return SocketIdentity.at(self.path) == self.identity
 
     def close(self) -> None:
         """Close the socket, and remove its file if that is still ours."""
         self.listener.close()
-        if self.in_place():
-            with suppress(OSError):
+        with suppress(OSError):
+            if self.in_place():
                 self.path.unlink()
 
     def __enter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from numa_trio.kubelet.socket_file import SocketIdentity
@@ -20,17 +21,18 @@ class KubeletSocket:
 
     def generation(self) -> SocketIdentity | None:
         """The present generation; None, with a log line for each new reason, if there is none."""
-        generation, problem = self._look()
-        if problem != self._last_problem:
-            self._last_problem = problem
-            if problem:
-                log.warning("Waiting for kubelet: %s", problem)
-        return generation
+        try:
+            return self._examine()
+        except OSError:
+            return None
 
     @property
     def problem(self) -> str | None:
         """Why there is no generation now; None if there is one."""
-        return self._look()[1]
+        try:
+            return None if SocketIdentity.at(self.path) else self._absence()
+        except OSError as error:
+            return self._secrecy(error)
 
     async def appeared(self) -> SocketIdentity:
         """Return the present generation, as soon as there is one."""
@@ -41,20 +43,34 @@ class KubeletSocket:
             await change.wait()
 
     async def ended(self, generation: SocketIdentity) -> None:
-        """Return once the socket at the path is another one, or none."""
+        """Return once the socket at the path is another one, or none.
+
+        A path that cannot be examined, for want of a permission, say, tells nothing of the socket.
+        """
         while True:
             change = self._watch.next_change()
-            if self.generation() != generation:
-                return
+            with suppress(OSError):
+                if self._examine() != generation:
+                    return
             await change.wait()
 
-    def _look(self) -> tuple[SocketIdentity | None, str | None]:
+    def _examine(self) -> SocketIdentity | None:
+        """Raises `OSError` if the path cannot be examined."""
         try:
             generation = SocketIdentity.at(self.path)
-            problem = None if generation else self._absence()
+            self._log_new(None if generation else self._absence())
         except OSError as error:
-            return None, f"{self.path} cannot be examined: {os.strerror(error.errno or 0)}"
-        return generation, problem
+            self._log_new(self._secrecy(error))
+            raise
+        return generation
+
+    def _log_new(self, problem: str | None) -> None:
+        if problem and problem != self._last_problem:
+            log.warning("Waiting for kubelet: %s", problem)
+        self._last_problem = problem
+
+    def _secrecy(self, error: OSError) -> str:
+        return f"{self.path} cannot be examined: {os.strerror(error.errno or 0)}"
 
     def _absence(self) -> str:
         if os.path.lexists(self.path):

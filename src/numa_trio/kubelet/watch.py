@@ -12,17 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-import inotify_simple
 import trio
 
+from numa_trio.kubelet.inotify import Inotify
+from numa_trio.kubelet.mounts import follow_mounts
 from numa_trio.repeated_event import RepeatedEvent
 
 log = logging.getLogger(__name__)
-
-_FLAGS = inotify_simple.flags
-_ENTRIES = _FLAGS.CREATE | _FLAGS.DELETE | _FLAGS.MOVED_FROM | _FLAGS.MOVED_TO | _FLAGS.ATTRIB
-_SELF = _FLAGS.DELETE_SELF | _FLAGS.MOVE_SELF
-_DIRECTORY_GONE = _SELF | _FLAGS.IGNORED | _FLAGS.UNMOUNT
 
 # The kernel's ways to say that there are no instances, watches or rights left for us.
 _INOTIFY_UNAVAILABLE = frozenset(
@@ -41,58 +37,6 @@ _REMEDIES = {
     errno.EMFILE: " Raise fs.inotify.max_user_instances if this lasts.",
     errno.ENOSPC: " Raise fs.inotify.max_user_watches if this lasts.",
 }
-
-
-class _Inotify:
-    """An inotify instance that watches the directory, or its nearest ancestor if it is missing."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._instance = inotify_simple.INotify(nonblocking=True)
-        self._watch: int | None = None
-        try:
-            self.arm()
-        except BaseException:
-            self.close()
-            raise
-
-    def arm(self) -> None:
-        """Watch what is at the path now. Raises `OSError` if the kernel does not let us."""
-        for candidate in (self._directory, *self._directory.parents):
-            try:
-                watch = self._instance.add_watch(candidate, _ENTRIES | _SELF | _FLAGS.ONLYDIR)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            self._drop_all_but(watch)
-            self.on_directory = candidate == self._directory
-            # Made while we were looking elsewhere: its events would be missed.
-            if not self.on_directory and self._directory.is_dir():
-                self.arm()
-            return
-
-    def _drop_all_but(self, watch: int) -> None:
-        """The kernel gives a directory that we watch already the same number again."""
-        if self._watch not in (None, watch):
-            with suppress(OSError):  # it went together with the directory
-                self._instance.rm_watch(self._watch)
-        self._watch = watch
-
-    async def wait(self, relevant: Callable[[str], bool]) -> None:
-        """Return at the next event that matters. Raises `OSError` if the watch cannot be kept."""
-        while True:
-            await trio.lowlevel.wait_readable(self._instance.fileno())
-            events = self._instance.read(timeout=0)
-            overflow = any(event.mask & _FLAGS.Q_OVERFLOW for event in events)
-            current = [event for event in events if event.wd == self._watch]
-            if any(event.mask & _DIRECTORY_GONE for event in current) or not self.on_directory:
-                self.arm()
-                return
-            if overflow or any(relevant(event.name) for event in current):
-                return
-
-    def close(self) -> None:
-        """Give the instance back to the kernel."""
-        self._instance.close()
 
 
 class DirectoryWatch:
@@ -115,6 +59,8 @@ class DirectoryWatch:
         self._poll_interval = poll_interval
         self._sweep_interval = sweep_interval
         self._change = RepeatedEvent()
+        self._mounted = RepeatedEvent()
+        self._inotify: Inotify | None = None
         self.polling = False
 
     def next_change(self) -> trio.Event:
@@ -125,35 +71,52 @@ class DirectoryWatch:
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> NoReturn:
         """Watch until cancelled. Whatever the kernel refuses, polling takes over."""
-        started = False
-        while True:
-            try:
-                inotify = _Inotify(self.directory)
-            except OSError as problem:
-                self._poll_because(problem)
-            else:
-                self._note_inotify()
-            if not started:
-                task_status.started()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(follow_mounts, self._mounted.happen)
+            nursery.start_soon(self._look_after_mounts)
+            started = False
+            while True:
+                await self._watch_or_poll(None if started else task_status)
                 started = True
-            self._announce()
-            if self.polling:
-                await self._poll()
-                continue
-            try:
-                await self._follow(inotify)
-            except OSError as problem:
-                self._poll_because(problem)
-            finally:
-                inotify.close()
 
-    async def _follow(self, inotify: _Inotify) -> NoReturn:
+    async def _watch_or_poll(self, task_status: trio.TaskStatus[None] | None) -> None:
+        """Watch until that fails, or poll for a while."""
+        try:
+            self._inotify = Inotify(self.directory)
+        except OSError as problem:
+            self._poll_because(problem)
+        else:
+            self._note_inotify()
+        if task_status:
+            task_status.started()
+        self._announce()
+        if self._inotify is None:
+            await self._poll()
+            return
+        try:
+            await self._follow(self._inotify)
+        except OSError as problem:
+            self._poll_because(problem)
+        finally:
+            self._inotify.close()
+            self._inotify = None
+
+    async def _follow(self, inotify: Inotify) -> NoReturn:
         while True:
             with trio.move_on_after(self._sweep_interval) as sweep:
                 await inotify.wait(self._relevant)
             if sweep.cancelled_caught:
-                inotify.arm()  # an ancestor that was renamed gives no event
+                inotify.arm()
             self._announce()
+
+    async def _look_after_mounts(self) -> NoReturn:
+        """Look whether a mount has put another directory at the path."""
+        while True:
+            await self._mounted.next().wait()
+            if self._inotify and self._inotify.elsewhere():
+                with suppress(OSError):  # the sweep will say so
+                    self._inotify.arm()
+                self._announce()
 
     async def _poll(self) -> None:
         deadline = trio.current_time() + self._sweep_interval
