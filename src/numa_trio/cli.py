@@ -1,12 +1,15 @@
 """The command line: `numa-trio [COMMAND]`; without a command it runs the agent."""
 
 import argparse
-import os
+import errno
+import signal
 import sys
 from collections.abc import Sequence
 
 from numa_trio import __version__
 from numa_trio.commands import run, simulate, topology
+from numa_trio.commands.streams import OutputFailed, drop_output, make_streams_safe
+from numa_trio.exception_groups import flattened
 
 # Each module is light until its main() is called.
 _COMMANDS = {"run": run, "simulate": simulate, "topology": topology}
@@ -29,22 +32,50 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit status: 0 well, 1 it failed, 2 bad usage or configuration."""
+    """Run a command; returns its exit status.
+
+    0: all went well. 1: the command failed, or its output could not be written. 2: the usage, the
+    configuration or a file that was given is bad. 128 and the number of a signal, where one ended
+    it (the agent ends with 0).
+    """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    chosen = build_parser().parse_args(words or ["run"])
-    if not hasattr(chosen, "module"):
-        build_parser().error("expected a command")
-    if chosen.module is not run:  # the agent prints nothing, and must hide no error
-        return _printing(chosen)
-    return run.main(chosen)
+    make_streams_safe()
+    try:
+        return _printing(words)
+    except* OutputFailed as failures:
+        drop_output()
+        # Whoever read the output may have seen enough, as in `… | head`.
+        for problem in flattened(failures):
+            if isinstance(problem, OutputFailed) and problem.errno != errno.EPIPE:
+                _complain(f"cannot write to standard output: {problem.strerror}")
+    return 1
 
 
-def _printing(chosen: argparse.Namespace) -> int:
+def _printing(words: Sequence[str]) -> int:
+    """The status of a command whose output has been written out."""
+    try:
+        chosen = build_parser().parse_args(words or ["run"])
+        if not hasattr(chosen, "module"):
+            build_parser().error("expected a command")
+        # The agent must hide no error: a traceback is for whoever looks into a crash.
+        return chosen.module.main(chosen) if chosen.module is run else _for_a_person(chosen)
+    finally:
+        sys.stdout.flush()
+
+
+def _for_a_person(chosen: argparse.Namespace) -> int:
     status = 1
     try:
         status = chosen.module.main(chosen)
-        sys.stdout.flush()
-    except* (BrokenPipeError, SystemExit):  # SystemExit is how rich says it
-        # Whoever read the output has seen enough, as in `… | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except* OutputFailed:
+        raise
+    except* OSError as problems:
+        for problem in flattened(problems):
+            _complain(str(problem))
+    except* KeyboardInterrupt:
+        status = 128 + signal.SIGINT
     return status
+
+
+def _complain(message: str) -> None:
+    print(f"numa-trio: {message}", file=sys.stderr)

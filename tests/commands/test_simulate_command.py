@@ -246,9 +246,9 @@ def test_agent_that_does_not_end(
     ("arguments", "message"),
     [
         (["--machine", "laptop"], "no such machine; expected eight-node-epyc, gpu-memory, sparse"),
-        (["--machine", "none.yaml"], "none.yaml: cannot be read as text"),
+        (["--machine", "none.yaml"], "none.yaml: cannot be read: No such file"),
         (["--machine", EXAMPLES / "pinned-pod.yaml"], "apiVersion: unknown; expected threads_per"),
-        (["--pod", "none.yaml"], "none.yaml: cannot be read as text"),
+        (["--pod", "none.yaml"], "none.yaml: cannot be read: No such file"),
         (["--pod", shipped_machines()["sparse"]], "found no document of kind Pod"),
         (["--capacity", "0"], "NUMA_CAPACITY='0': expected a whole number from 1"),
         (["--reserved-cpus", "65"], "65 CPUs are reserved of the 64"),

@@ -1,9 +1,11 @@
 """Machines: those that ship, files of one's own, and the host's."""
 
+import time
 from pathlib import Path
 
 import pytest
 
+from numa_trio.simulator import sysfs_tree
 from numa_trio.simulator.hints import Policy
 from numa_trio.simulator.machine_file import load_machine, shipped_machines
 from numa_trio.simulator.node import KubeletConfig, KubeletWillNotStart, Node, SimulatedMachine
@@ -139,6 +141,19 @@ def test_more_numa_nodes_with_the_policy_option(tmp_path: Path) -> None:
     assert Node.create(nine, KubeletConfig(max_allowable_numa_nodes=9)).numa_nodes == set(range(9))
 
 
+def test_largest_machine(tmp_path: Path) -> None:
+    """As many CPUs as Linux numbers at most are read, written and reserved from in seconds."""
+    largest = load(tmp_path, "threads_per_core: 2\nnodes: [{id: 0, cpus: 0-8191, memory: 4Gi}]")
+    before = time.process_time()
+
+    text = dict(sysfs_tree._files(largest))
+    node = Node.create(largest, KubeletConfig())
+
+    assert text[Path("devices/system/cpu/cpu0/topology/thread_siblings_list")] == "0,4096"
+    assert node is not None
+    assert time.process_time() - before < 8  # comparing each CPU with all took 60 s
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -157,6 +172,8 @@ def test_more_numa_nodes_with_the_policy_option(tmp_path: Path) -> None:
         ),
         ("nodes: [{id: 1}, {id: 0, cpus: 0}]", r"the ids are \[1, 0\]; expected them in ascending"),
         ("nodes: [{id: 0, cpus: 3-0}]", "cpus: held '3-0', expected ranges that ascend"),
+        ("nodes: [{id: 0, cpus: 0-65535}]", "expected CPUs from 0 to 8191, the most that Linux"),
+        ("nodes: [{id: 0, cpus: 8192}]", "found 8192; expected a whole number from 0 to 8191"),
         ("nodes: [{id: 0, cpus: [0]}]", r"cpus: found a list; expected text"),
         ("nodes: [{id: 0, cpus: 0-3}, {id: 1, cpus: 3}]", "CPU 3 is on the nodes 0 and 1"),
         ("nodes: [{id: 0, cpus: 0-3, memory: 4GB}]", "memory: '4GB' is not a quantity"),

@@ -1,6 +1,9 @@
 """Pod manifests: what is read from them, and what is said of bad ones."""
 
 import json
+import os
+import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -194,6 +197,10 @@ def test_leaves_out_other_kinds_and_says_so(tmp_path: Path) -> None:
         ("kind: [Pod]", r"kind: found a list; expected text"),
         (one_container().replace("v1", "v2"), "apiVersion: found 'v2'; expected v1"),
         (one_container().replace("web", "12"), "metadata.name: found 12; expected text"),
+        (one_container().replace("web}", "web, namespace: A}"), "namespace: found 'A'; expected a"),
+        (one_container("{limits: {cpu: !!timestamp foo}}"), "limits.cpu: 'foo' is not a quantity"),
+        (one_container(f"{{limits: {{cpu: 0x{'f' * 6000}}}}}"), "limits.cpu: '0xf.* is not a quan"),
+        (one_container("{limits: {cpu: 1, cpu: 2}}"), "line 7, .* found 'cpu' for the second time"),
         (one_container().replace("web", "W"), "metadata.name: found 'W'; expected a name"),
         (one_container().replace("{name: web}", "{}"), "metadata.name: found nothing"),
         (one_container().replace("app", "a.b"), r"spec.containers\[0\].name: found 'a.b'"),
@@ -254,15 +261,49 @@ def test_same_pod_twice(tmp_path: Path) -> None:
         load(tmp_path, POD, POD)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
-def test_unreadable_file(tmp_path: Path, content: bytes | None) -> None:
-    """A file that is missing, or no text, is named."""
-    file = tmp_path / "pods.yaml"
-    if content is not None:
-        file.write_bytes(content)
+def test_missing_file(tmp_path: Path) -> None:
+    """A file that is missing is named, with the reason."""
+    with pytest.raises(BadFile, match=r"pods\.yaml: cannot be read: No such file or directory"):
+        load_manifests([tmp_path / "pods.yaml"])
 
-    with pytest.raises(BadFile, match="cannot be read as text"):
-        load_manifests([file])
+
+def test_file_without_end() -> None:
+    """A file is read up to a limit, and so a device that never ends is refused."""
+    with pytest.raises(BadFile, match="/dev/zero: is too large; expected at most 1 MiB"):
+        load_manifests([Path("/dev/zero")])
+
+
+def test_file_of_a_pipe(tmp_path: Path) -> None:
+    """A FIFO will do, as in `--pod <(kubectl get -o yaml pod/web)`."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=[POD])
+    writer.start()
+
+    assert [pod.name for pod in load_manifests([pipe]).pods] == ["web"]
+
+    writer.join()
+
+
+def test_names_of_the_file_are_quoted_in_messages(tmp_path: Path) -> None:
+    """Control characters in keys and kinds do not reach the terminal."""
+    for bad in (one_container(r'{limits: {"\e[1m\n": 1}}'), 'kind: "\\e[1m\\n"'):
+        with pytest.raises(BadFile) as caught:
+            load(tmp_path, bad)
+
+        assert str(caught.value).isprintable()
+
+
+def test_many_containers_take_no_time_for_ever(tmp_path: Path) -> None:
+    """Reading a pod takes time in proportion to its containers."""
+    containers = [{"name": f"c{number}"} for number in range(30_000)]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}
+    before = time.process_time()
+
+    (read,) = load(tmp_path, json.dumps({**pod, "spec": {"containers": containers}}))
+
+    assert len(read.containers) == len(containers)
+    assert time.process_time() - before < 5  # comparing all with all took 15 s
 
 
 @given(

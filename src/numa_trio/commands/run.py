@@ -27,6 +27,8 @@ def main(_arguments: argparse.Namespace) -> int:
     import trio
 
     from numa_trio.agent.service import run_agent
+    from numa_trio.commands.limits import AGENT, allow_open_files
+    from numa_trio.exception_groups import flattened
     from numa_trio.logs import configure_logging
     from numa_trio.settings import BadConfiguration, load_settings, unknown_variables
     from numa_trio.topology.sysfs import SysfsRootMissing
@@ -41,16 +43,10 @@ def main(_arguments: argparse.Namespace) -> int:
         configure_logging(settings.log_format, settings.log_level)
         for remark in unknown:
             logging.getLogger(__name__).warning("%s", remark)
+        allow_open_files(AGENT)
         trio.run(run_agent, settings)
     except* (BadConfiguration, SysfsRootMissing) as problems:
-        lines = ["numa-trio: bad configuration:", *map(str, _flatten(problems)), *unknown]
+        lines = ["numa-trio: bad configuration:", *map(str, flattened(problems)), *unknown]
         print("\n".join(lines), file=sys.stderr)
         status = 2
     return status
-
-
-def _flatten(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for problem in group.exceptions:
-        found += _flatten(problem) if isinstance(problem, BaseExceptionGroup) else [problem]
-    return found

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HELP = "Try the agent, pods and a kubelet restart on this or another machine, without a cluster."
 
 _HOST = "host"
+_FILES_EACH = 4  # open for each resource, here and in the agent
 _INTERRUPTED = 128  # and the number of the signal, as shells have it
 
 # More columns than any table takes.
@@ -90,6 +91,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Simulate and print; returns the exit status."""
     import tempfile
 
+    from numa_trio.commands.limits import AGENT, allow_open_files
     from numa_trio.settings import BadConfiguration
     from numa_trio.simulator.node import KubeletWillNotStart
     from numa_trio.topology.sysfs import SysfsError
@@ -97,6 +99,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     try:
         plan = _plan(arguments)
+        allow_open_files(AGENT + _FILES_EACH * len(plan.resources))
         with tempfile.TemporaryDirectory(prefix="numa-trio-") as directory:
             _check_path_length(plan, Path(directory))
             return _simulate(plan, Path(directory), arguments)
@@ -210,6 +213,8 @@ def _check_path_length(plan: "Plan", directory: Path) -> None:
 
 
 def _machine(choice: str, settings: "Settings") -> "SimulatedMachine":
+    import os
+
     from numa_trio.simulator.machine_file import load_machine, shipped_machines
     from numa_trio.simulator.sysfs_tree import read_simulated_machine
     from numa_trio.workloads.fields import BadFile
@@ -218,7 +223,8 @@ def _machine(choice: str, settings: "Settings") -> "SimulatedMachine":
         return read_simulated_machine(settings.sysfs_root, _HOST)
     shipped = shipped_machines()
     path = shipped.get(choice, Path(choice))
-    if path.suffix not in {".yaml", ".yml"} and not path.exists():
+    there = os.path.exists(path)  # noqa: PTH110  Path.exists raises where the name is too long
+    if path.suffix not in {".yaml", ".yml"} and not there:
         raise BadFile(
             f"--machine {choice!r}: no such machine; expected {', '.join(shipped)}, {_HOST},"
             " or a YAML file that describes one"

@@ -57,10 +57,14 @@ def take(cpus: Iterable[Cpu], available: CpuSet, count: int) -> CpuSet:
     free = {cpu for cpu in machine if cpu.id in available}
     taken: set[Cpu] = set()
     for depth, level in enumerate(levels, start=1):
+        units = _units(machine, level)
+        average = len(machine) // len(units)
         for unit in _fullest_first(free, levels[:depth]):
-            whole = {cpu for cpu in machine if level(cpu) == unit}
-            is_free = len(whole & free) == _size(machine, level, whole)
-            if is_free and len(whole) <= count - len(taken):
+            whole = units[unit]
+            # Of sockets and cores kubelet knows the average size only. So it never takes a smaller
+            # one for free, and takes a larger one whole if as many are free as an average one has.
+            size = len(whole) if level is _node else average
+            if len(whole & free) == size and len(whole) <= count - len(taken):
                 taken |= whole
                 free -= whole
     singles = list(_fullest_first(free, [*levels, lambda cpu: cpu.id]))
@@ -69,20 +73,14 @@ def take(cpus: Iterable[Cpu], available: CpuSet, count: int) -> CpuSet:
 
 def cpus_per_core(cpus: Sequence[Cpu]) -> int:
     """How many threads kubelet takes each core to have: the average, rounded down."""
-    return _average(cpus, _core)
+    return len(cpus) // len(set(map(_core, cpus)))
 
 
-def _size(machine: Sequence[Cpu], level: Unit, whole: set[Cpu]) -> int:
-    """How many CPUs must be free for kubelet to take a unit for free.
-
-    Of sockets and cores it knows the average size only. So it never takes a smaller one for free,
-    and takes a larger one whole if as many are free as an average one has.
-    """
-    return len(whole) if level is _node else _average(machine, level)
-
-
-def _average(machine: Sequence[Cpu], level: Unit) -> int:
-    return len(machine) // len(set(map(level, machine)))
+def _units(machine: Sequence[Cpu], level: Unit) -> dict[int, set[Cpu]]:
+    units: dict[int, set[Cpu]] = {}
+    for cpu in machine:
+        units.setdefault(level(cpu), set()).add(cpu)
+    return units
 
 
 def _fullest_first(free: set[Cpu], levels: Sequence[Unit]) -> Iterator[int]:

@@ -19,10 +19,11 @@ from pathlib import Path
 
 from numa_trio.simulator.cpus import Cpu
 from numa_trio.simulator.node import SimulatedMachine
-from numa_trio.topology.lists import LARGEST, MalformedText, parse_list
+from numa_trio.topology.lists import MalformedText, parse_list
 from numa_trio.topology.machine import HugePages, Machine, NumaNode
 from numa_trio.workloads.fields import BadFile, Field, read_documents
 
+_LARGEST_CPU = 8191  # the kernel's NR_CPUS is at most 8192
 _LARGEST_NODE = 1023  # the kernel's CONFIG_NODES_SHIFT is at most 10
 _LOCAL, _REMOTE = 10, 20  # the kernel's distances where the firmware tells none
 _UNREACHABLE = 255
@@ -76,11 +77,14 @@ def _cpu_list(field: Field) -> frozenset[int]:
     if field.value is None:
         return frozenset()
     if isinstance(field.value, int):
-        return frozenset({field.whole_number(0, LARGEST)})
+        return frozenset({field.whole_number(0, _LARGEST_CPU)})
     try:
-        return parse_list(field.text() or "")
+        cpus = parse_list(field.text() or "")
     except MalformedText as problem:
         raise BadFile(f"{field.where}: {problem}") from None
+    if max(cpus, default=0) > _LARGEST_CPU:
+        raise field.bad(f"CPUs from 0 to {_LARGEST_CPU}, the most that Linux numbers")
+    return cpus
 
 
 def _distances(field: Field, node: int, ids: list[int]) -> dict[int, int]:

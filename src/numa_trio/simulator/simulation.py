@@ -8,6 +8,7 @@ from typing import Protocol
 import trio
 from attrs import define, field, frozen
 
+from numa_trio.exception_groups import flattened
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.admission import Verdict, scheduler_verdict
@@ -81,7 +82,7 @@ async def simulate(plan: Plan, directory: Path, observer: Observer) -> Report:
     try:
         await run.run()
     except* (AgentFailed, _TookTooLong) as failures:
-        run.report.problems += map(str, _leaves(failures))
+        run.report.problems += map(str, flattened(failures))
     return run.report
 
 
@@ -195,10 +196,3 @@ class _Run:
         seconds = trio.current_time() - self._start
         self.report.timeline.append((seconds, what))
         self.observer.happened(seconds, what)
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for problem in group.exceptions:
-        leaves += _leaves(problem) if isinstance(problem, BaseExceptionGroup) else [problem]
-    return leaves

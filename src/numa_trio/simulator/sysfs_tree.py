@@ -4,6 +4,7 @@ The agent reads NUMA nodes from such a tree; kubelet reads sockets and cores fro
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,8 +57,11 @@ def _files(simulated: SimulatedMachine) -> Iterator[tuple[Path, str]]:
             yield _NODES / f"node{node.id}" / name, text
     for name in ("online", "possible", "present"):
         yield _CPUS / name, format_list(cpu.id for cpu in simulated.cpus)
+    threads = defaultdict(list)
     for cpu in simulated.cpus:
-        siblings = format_list(other.id for other in simulated.cpus if other.core == cpu.core)
+        threads[cpu.core].append(cpu.id)
+    for cpu in simulated.cpus:
+        siblings = format_list(threads[cpu.core])
         topology = _CPUS / f"cpu{cpu.id}" / "topology"
         yield topology / "physical_package_id", str(cpu.socket)
         yield topology / "core_id", str(cpu.core)

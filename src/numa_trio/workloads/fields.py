@@ -1,15 +1,16 @@
 """YAML and JSON files that people write: each value with its place, for error messages."""
 
-import json
 import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import yaml
 from attrs import frozen
 
-from numa_trio.workloads.quantity import parse_quantity
+from numa_trio.workloads.documents import MOST_BYTES, MalformedDocument, parse_documents
+from numa_trio.workloads.quantity import parse_quantity, shown
+
+_PLAIN = re.compile(r"[-A-Za-z0-9_./]{1,80}")
 
 
 class BadFile(Exception):
@@ -37,7 +38,7 @@ class Field:
         """What stands under a key; its value is None if nothing does."""
         if not isinstance(self.value, dict):
             raise self.bad("a mapping")
-        return self._inner(f".{key}", self.value.get(key))
+        return self._entry(key, self.value.get(key))
 
     def items(self) -> Iterator[tuple[str, "Field"]]:
         """The entries of the mapping here; none if it is missing."""
@@ -46,7 +47,7 @@ class Field:
         if not isinstance(self.value, dict):
             raise self.bad("a mapping")
         for key, value in self.value.items():
-            yield str(key), self._inner(f".{key}", value)
+            yield key, self._entry(key, value)
 
     def elements(self) -> Iterator["Field"]:
         """The elements of the list here; none if it is missing."""
@@ -92,42 +93,43 @@ class Field:
         except ValueError as problem:
             raise BadFile(f"{self.where}: {problem}") from None
 
+    def _entry(self, key: str, value: object) -> "Field":
+        return self._inner(f".{plain(key)}", value)
+
     def _inner(self, step: str, value: object) -> "Field":
         return Field(self.document, value, (self.path + step).removeprefix("."))
 
 
+def plain(name: str) -> str:
+    """A name of the file's for a message: as it is where it is plain, quoted where it is odd."""
+    return name if _PLAIN.fullmatch(name) else shown(name)
+
+
 def _described(value: object) -> str:
-    """A value for a message: containers by their kind only, as aliases can make them endless."""
+    """A value for a message, in a few words; containers by their kind only."""
     match value:
         case None:
             return "nothing"
         case dict():
             return "a mapping" if value else "an empty mapping"
-        case list() | tuple() | set():
+        case list():
             return "a list" if value else "an empty list"
-    return repr(value)
+    return shown(value)
 
 
 def read_documents(path: Path) -> Iterator[Field]:
     """The documents of a file that are not empty; raises `BadFile`."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadFile(f"{path}: cannot be read as text: {problem}") from problem
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as problem:
+        raise BadFile(f"{path}: cannot be read: {problem.strerror}") from problem
+    if len(content) > MOST_BYTES:
+        raise BadFile(f"{path}: is too large; expected at most {MOST_BYTES >> 20} MiB")
     try:
-        values = _parsed(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as problem:
-        raise BadFile(f"{path}: is not YAML: {problem}") from problem
+        values = parse_documents(content)
+    except MalformedDocument as problem:
+        raise BadFile(f"{path}: {problem}") from None
     for number, value in enumerate(values, start=1):
         if value is not None:
             yield Field(f"{path}: document {number}" if len(values) > 1 else str(path), value)
-
-
-def _parsed(text: str) -> list[object]:
-    """The values of all documents. YAML has nearly all of JSON, but for one: tabs that indent."""
-    if text.lstrip().startswith(("{", "[")):
-        try:
-            return [json.loads(text)]
-        except (ValueError, RecursionError):
-            pass  # a mapping or list in YAML's own way
-    return list(yaml.safe_load_all(text))

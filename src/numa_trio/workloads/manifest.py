@@ -7,9 +7,9 @@ from pathlib import Path
 
 from attrs import frozen
 
-from numa_trio.workloads.fields import BadFile, Field, read_documents
+from numa_trio.workloads.fields import BadFile, Field, plain, read_documents
 from numa_trio.workloads.pod import Container, ContainerKind, Pod, Resources
-from numa_trio.workloads.quantity import milli
+from numa_trio.workloads.quantity import milli, shown
 from numa_trio.workloads.resource_names import (
     is_container_resource,
     is_extended_resource,
@@ -17,7 +17,7 @@ from numa_trio.workloads.resource_names import (
 )
 
 _POD_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_CONTAINER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @frozen
@@ -40,7 +40,7 @@ def load_manifests(paths: Sequence[Path]) -> Manifests:
         others: dict[str, None] = {}  # their kinds, in the order of the file
         for document in _objects(path):
             if (kind := document.child("kind").text()) != "Pod":
-                others[kind := kind or "(none)"] = None
+                others[kind := plain(kind) if kind else "(none)"] = None
                 skipped.append(f"{document.where}: kind {kind}: skipped, not a Pod")
                 continue
             pod = _pod(document)
@@ -75,20 +75,26 @@ def _pod(document: Field) -> Pod:
     apps = [_container(field, ContainerKind.APP) for field in spec.child("containers").elements()]
     if not apps:
         raise spec.child("containers").bad("a list with at least one container")
-    names = [container.name for container in [*init_containers, *apps]]
-    for name in names:
-        if names.count(name) > 1:
+    names: set[str] = set()
+    for container in [*init_containers, *apps]:
+        if container.name in names:
             raise BadFile(
-                f"{spec.where}: two containers are named {name!r}; give each a name of its own"
+                f"{spec.where}: two containers are named {container.name!r}; give each a name of"
+                " its own"
             )
+        names.add(container.name)
     pod_level = _resources(spec.child("resources"), pod_level=True)
     return Pod(
         name=metadata.child("name").name(_POD_NAME),
-        namespace=metadata.child("namespace").text() or "default",
+        namespace=_namespace(metadata.child("namespace")),
         containers=(*init_containers, *apps),
         # As `IsPodLevelResourcesSet` has it, empty ones are none.
         resources=pod_level if pod_level.requests or pod_level.limits else None,
     )
+
+
+def _namespace(field: Field) -> str:
+    return field.name(_LABEL) if field.value else "default"
 
 
 def _init_container(container: Field) -> Container:
@@ -98,7 +104,7 @@ def _init_container(container: Field) -> Container:
 
 def _container(container: Field, kind: ContainerKind) -> Container:
     return Container(
-        name=container.child("name").name(_CONTAINER_NAME),
+        name=container.child("name").name(_LABEL),
         resources=_resources(container.child("resources"), pod_level=False),
         kind=kind,
     )
@@ -133,12 +139,12 @@ def _quantities(field: Field, pod_level: bool) -> dict[str, Fraction]:
 def _quantity(name: str, field: Field, pod_level: bool) -> Fraction:
     if pod_level and name not in {"cpu", "memory"} and not is_huge_pages(name):
         raise BadFile(
-            f"{field.where}: {name!r} is no resource of a whole pod;"
+            f"{field.where}: {shown(name)} is no resource of a whole pod;"
             " expected cpu, memory or hugepages-<size>"
         )
     if not is_container_resource(name):
         raise BadFile(
-            f"{field.where}: {name!r} is no resource of a container; expected cpu, memory,"
+            f"{field.where}: {shown(name)} is no resource of a container; expected cpu, memory,"
             " ephemeral-storage, hugepages-<size> or <domain>/<name> such as numa-align/numa-0"
         )
     # Of resource lists the API server keeps thousandths, rounded up.

@@ -6,6 +6,7 @@ Source: k8s.io/apimachinery/pkg/api/resource. Values are exact fractions of the 
 
 import math
 import re
+import reprlib
 from decimal import Decimal
 from fractions import Fraction
 
@@ -15,6 +16,9 @@ _SYNTAX = re.compile(
 )
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+_LONGEST = 100  # characters
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 80
 _LARGEST = 2**63 - 1  # what the API server keeps of anything larger
 
 
@@ -24,14 +28,13 @@ def parse_quantity(value: object) -> Fraction:
     Numbers count as Kubernetes would read them from JSON; a quantity cannot be negative here, as
     no resource of a pod can.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"{value!r} is not a quantity; expected one such as 2, 500m or 1Gi")
-    match = _SYNTAX.fullmatch(str(value))
+    text = str(value) if isinstance(value, int | float | str) else ""
+    match = _SYNTAX.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
-        raise ValueError(f"{value!r} is not a quantity; expected one such as 2, 500m or 1Gi")
+        raise ValueError(f"{shown(value)} is not a quantity; expected one such as 2, 500m or 1Gi")
     quantity = Fraction(Decimal(match["number"])) * _scale(match["exponent"], match["suffix"])
     if quantity < 0:
-        raise ValueError(f"{value!r} is negative; expected 0 or more")
+        raise ValueError(f"{shown(value)} is negative; expected 0 or more")
     return min(quantity, Fraction(_LARGEST))
 
 
@@ -41,6 +44,11 @@ def _scale(exponent: str | None, suffix: str | None) -> Fraction:
     if suffix in _BINARY:
         return Fraction(1024) ** _BINARY[suffix]
     return Fraction(10) ** _DECIMAL[suffix] if suffix else Fraction(1)
+
+
+def shown(value: object) -> str:
+    """A value for a message: as Python writes it, the middle left out if it is long."""
+    return _SHORT.repr(value)
 
 
 def whole(quantity: Fraction) -> int:
