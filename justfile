@@ -29,8 +29,9 @@ default:
 # Make the development environment in .venv-dev: exact, hash-checked versions, and this checkout.
 setup python="python3":
     {{ python }} -m venv .venv-dev
-    .venv-dev/bin/pip install --quiet --require-hashes -r requirements/dev.txt
+    .venv-dev/bin/pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
     .venv-dev/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+    .venv-dev/bin/pip check
 
 # Run the agent against a kubelet stand-in on this machine; arguments go to `numa-trio simulate`.
 [positional-arguments]

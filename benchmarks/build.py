@@ -43,10 +43,11 @@ def _install(directory: Path, python: Path) -> Path:
         subprocess.run([python, "-m", "venv", environment], check=True)
     repository = _HERE.parent
     for what in (
-        ["--require-hashes", "-r", f"{repository}/requirements/run.txt"],
-        ["--force-reinstall", "--no-deps", f"{repository}"],
+        ["install", "--require-hashes", "-r", f"{repository}/requirements/run.txt"],
+        ["install", "--force-reinstall", f"{repository}"],
     ):
-        subprocess.run([pip, "install", "--quiet", *what], check=True, stdout=sys.stderr)
+        subprocess.run([pip, *what, "--quiet", "--no-deps"], check=True, stdout=sys.stderr)
+    subprocess.run([pip, "check"], check=True, stdout=sys.stderr)
     return environment / "bin/numa-trio"
 
 
