@@ -1,0 +1,52 @@
+"""What CONTRIBUTING.md says is so."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+CI = (ROOT / ".ci/run").read_text()
+RECIPE = re.compile(r"^([a-z][\w-]*)(?: [^:\n]*)?:(?!=)(.*)$", re.MULTILINE)
+# Each recipe with those that it runs first.
+RECIPES = {name: first.split() for name, first in RECIPE.findall((ROOT / "justfile").read_text())}
+
+NOT_IN_CI = {
+    "build": "image-test builds the image",
+    "e2e": "needs a cluster",
+    "proto": "check compares what it would write",
+    "push": "needs a registry",
+    "requirements": "may take newer releases; CI compares the record of the present ones",
+    "slow-test": "its tests are spread over several parts",
+    "soak": "takes a quarter of an hour",
+}
+
+
+def recipes_to_run() -> set[str]:
+    """The recipes that a reader is told to run."""
+    commands = re.findall(r"(?:^|`)just ([a-z][a-z0-9 -]*)", CONTRIBUTING, re.MULTILINE)
+    return {word for command in commands for word in command.split() if not word.startswith("-")}
+
+
+def test_the_reading_order_names_files_of_that_length() -> None:
+    """Each file is there, and all have about as many lines as the section says."""
+    section = CONTRIBUTING.partition("## Read it in this order\n")[2].partition("\n## ")[0]
+    files = re.findall(r"^\d+\. `([^`]+)`", section, re.MULTILINE)
+    lines = sum(len((ROOT / "src/numa_trio" / file).read_text().splitlines()) for file in files)
+    said = re.search(r"about (\d+) lines", section)
+    assert len(files) == 8
+    assert said is not None
+    assert abs(lines - int(said[1])) <= 0.15 * lines, f"they have {lines} lines now"
+
+
+def test_every_recipe_is_there() -> None:
+    """A recipe that a reader is told to run is in the justfile."""
+    assert recipes_to_run() >= {"setup", "check", "coverage", "requirements"}
+    assert recipes_to_run() - RECIPES.keys() == set()
+
+
+def test_ci_runs_every_recipe() -> None:
+    """What a reader is told to run is run on a bare machine, or it is said here why not."""
+    parts = set(re.findall(r"^ *part .*'just ([a-z][\w-]*)", CI, re.MULTILINE))
+    with_first = parts.union(*(RECIPES[part] for part in parts))
+    assert {"setup", "lint", "test"} <= with_first
+    assert recipes_to_run() - with_first == NOT_IN_CI.keys()
