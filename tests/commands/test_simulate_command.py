@@ -54,7 +54,8 @@ def on(*nodes: int, **limits: Any) -> dict[str, Any]:
 
 
 def simulate(*arguments: str | Path) -> int:
-    return main(["simulate", *map(str, arguments)])
+    """With a kubelet that looks at running pods sooner than most, so that the tests are short."""
+    return main(["simulate", "--admit-again", "1", *map(str, arguments)])
 
 
 def as_json(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -196,6 +197,73 @@ def test_agent_with_the_wrong_topology(
     out = capsys.readouterr().out
     assert "init-elsewhere: expected that it is refused" in out
     assert "on-numa-1/app asks for node 1, but its CPUs 1 are elsewhere" in out
+
+
+def test_agent_that_is_held_back(capsys: pytest.CaptureFixture[str]) -> None:
+    """A running pod whose init container has the resource is killed where the agent is too late."""
+    assert simulate("--hold-agent", "1.5", "--output", "json") == 1
+
+    report = as_json(capsys)
+    again = {pod["name"]: pod["admitted"] for pod in report["admitted_again"]}
+    assert again == {
+        "on-numa-0": True,
+        "on-numa-1": True,
+        "with-init": False,
+        "pinned": True,
+        "half-a-cpu": True,
+    }
+    (problem,) = report["problems"]
+    assert problem.startswith(
+        "with-init ran when kubelet was restarted, and was killed with UnexpectedAdmissionError:"
+    )
+    assert report["recovery_seconds"] >= 1.5
+
+
+def test_agent_that_is_held_back_not_too_long(capsys: pytest.CaptureFixture[str]) -> None:
+    """Back before kubelet looks at them, it loses no pod."""
+    assert simulate("--hold-agent", "0.1", "--output", "json") == 0
+    assert all(pod["admitted"] for pod in as_json(capsys)["admitted_again"])
+
+
+def test_options_of_kubelet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Reserved CPUs can be named, and policy options be set; kubelet refuses by them."""
+    machine, pods = tmp_path / "smt.yaml", tmp_path / "pods.json"
+    machine.write_text("threads_per_core: 2\nnodes: [{id: 0, cpus: 0-7, memory: 4Gi}]\n")
+    odd, even = manifest("odd", on(0)), manifest("even", on(0, cpu=2))
+    pods.write_text(f'{{"apiVersion": "v1", "kind": "List", "items": [{odd}, {even}]}}')
+    options = ["--full-pcpus-only", "--prefer-closest-numa-nodes", "--max-allowable-numa-nodes", 9]
+
+    status = simulate(
+        *("--machine", machine, "--pod", pods, "--reserved-system-cpus", "3", "--output", "json"),
+        *map(str, options),
+    )
+
+    refused, placed = as_json(capsys)["rounds"][0]["pods"]
+    assert (status, refused["reason"]) == (0, "SMTAlignmentError")
+    assert placed["containers"][0]["cpus"] == "0,4"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--reserved-system-cpus", "0-", "--reserved-system-cpus: "),
+        ("--reserved-system-cpus", "64", "CPU 64 is reserved, but two-node-server has only"),
+        ("--max-allowable-numa-nodes", "4", "is 4: kubelet allows no less than 8"),
+        ("--hold-agent", "31", "'31': expected seconds from 0 to 30"),
+        ("--admit-again", "-1", "'-1': expected seconds from 0 to 30"),
+    ],
+)
+def test_bad_option_of_kubelet(
+    option: str, value: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What kubelet would not take is refused before anything is started."""
+    try:
+        status = simulate(f"{option}={value}")
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else -1
+
+    assert status == 2
+    assert message in capsys.readouterr().err
 
 
 def test_one_pod_is_not_called_pods(capsys: pytest.CaptureFixture[str]) -> None:

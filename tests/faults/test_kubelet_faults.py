@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from fault_rig import RESOURCES, Rig, open_rig
@@ -21,6 +22,7 @@ from numa_trio.kubelet.rpc.registration_server import serve_registration
 from numa_trio.plugin.messages import Registration
 from numa_trio.simulator import plugin_connections
 from numa_trio.simulator.plugin_connections import PluginConnections
+from simulated import container, init, pod
 
 AT_ONCE = 0.2  # seconds: less than any backoff but the first few
 
@@ -59,6 +61,44 @@ async def test_kubelet_restarted_without_wipe(autojump_clock: MockClock, running
     """Kubelet forgets its plugins, though their sockets stay."""
     await running.restart_kubelet(wipe=False)
     await running.everything_allocatable(within=AT_ONCE)
+
+
+async def test_running_pods_admitted_again(autojump_clock: MockClock, running: Rig) -> None:
+    """At each restart of kubelet the agent is back before the pods that run are looked at."""
+    kubelet = running.kubelet
+    pods = [pod(init("500m", [node]), container("app", "500m", [node])) for node in (0, 1)]
+    pods = [evolve(each, name=f"on-{n}", uid=str(n)) for n, each in enumerate(pods)]
+    for each in pods:
+        assert (await kubelet.admit(each)).admitted
+    for _ in range(20):
+        await running.restart_kubelet()
+        await running.everything_allocatable(within=AT_ONCE)
+        verdicts = await kubelet.admitted_again()
+        assert [(v.pod, v.message) for v in verdicts] == [(each, None) for each in pods]
+
+
+async def test_agent_held_back_until_pods_were_admitted_again(
+    autojump_clock: MockClock, running: Rig
+) -> None:
+    """Back too late, the agent finds killed what an init container prepared; the rest runs on."""
+    kubelet = running.kubelet
+    plain = pod(container(numa=[0]), name="plain")
+    prepared = pod(init("500m", [1]), container("app", "500m", [1]), name="prepared")
+    for each in (plain, prepared):
+        assert (await kubelet.admit(each)).admitted
+    (agent,) = running.agents
+    await agent.stop()
+    await running.restart_kubelet()
+
+    verdicts = await kubelet.admitted_again()
+    await running.start_agent()
+    await running.everything_allocatable(within=AT_ONCE)
+
+    assert [(v.pod.name, v.reason) for v in verdicts] == [
+        ("plain", None),
+        ("prepared", "UnexpectedAdmissionError"),
+    ]
+    assert list(kubelet.node.pods) == [plain.uid]
 
 
 async def test_kubelet_sock_replaced_by_rename(autojump_clock: MockClock, running: Rig) -> None:

@@ -25,8 +25,9 @@ from numa_trio.simulator.kubelet import (
     open_kubelet,
 )
 from numa_trio.simulator.plugin_connections import DIAL_LIMIT, STOP_GRACE
+from numa_trio.workloads.pod import Container, ContainerKind
 from plugin_double import PluginDouble, open_plugin
-from simulated import container, init, machine, pod
+from simulated import container, init, machine, pod, sidecar
 
 PATIENCE = 20.0  # seconds; only a slow machine ever needs more than one
 
@@ -36,12 +37,18 @@ NUMA_1 = "numa-align/numa-1"
 
 @asynccontextmanager
 async def started(
-    directory: Path, *, disconnect_trap: bool = True, patience: float = PATIENCE
+    directory: Path,
+    *,
+    disconnect_trap: bool = True,
+    admit_again: float = 0.1,
+    patience: float = PATIENCE,
 ) -> AsyncIterator[KubeletStandIn]:
     """A running kubelet; nothing in the block may take long."""
     async with (
         open_bridge(),
-        open_kubelet(directory, SMALL, disconnect_trap=disconnect_trap) as kubelet,
+        open_kubelet(
+            directory, SMALL, disconnect_trap=disconnect_trap, admit_again=admit_again
+        ) as kubelet,
     ):
         with trio.fail_after(patience):
             await kubelet.start()
@@ -512,6 +519,132 @@ async def test_running_containers_survive_a_restart(
 
     assert second.placements[0].devices == {NUMA_1: ("numa-1-1",)}
     assert second.placements[0].cpus == {3}
+
+
+HELD = [container(numa=[1])]
+INITIALISED = [init(numa=[1]), container(numa=[1])]
+
+
+@pytest.mark.parametrize(
+    ("containers", "seconds", "survives"),
+    [
+        (HELD, 3, True),  # "Container detected running, nothing to do"
+        (INITIALISED, 1, True),
+        (INITIALISED, 3, False),
+        ([sidecar("1"), *HELD], 3, True),
+        ([sidecar("1", numa=[1]), container("app", "500m")], 3, True),
+        ([init("500m"), *HELD], 3, True),
+    ],
+    ids=[
+        "no init container",
+        "in time",
+        "too late",
+        "sidecar",
+        "sidecar asks",
+        "init does not ask",
+    ],
+)
+async def test_running_pods_are_admitted_again(
+    tmp_path: Path,
+    autojump_clock: MockClock,
+    containers: list[Container],
+    seconds: float,
+    survives: bool,
+) -> None:
+    """Two seconds after its socket is there kubelet looks at the pods that run.
+
+    It kills one of which an ended init container asked for the resource, unless the plugin is back.
+    """
+    running = pod(*containers, name="running")
+    async with (
+        started(tmp_path / "sockets", admit_again=2, patience=600) as kubelet,
+        open_plugin(kubelet.directory, 1) as plugin,
+    ):
+        await plugin.serve()
+        await plugin.register()
+        await kubelet.wait_allocatable(NUMA_1, 4)
+        assert (await kubelet.admit(running)).admitted
+        await plugin.die()
+        await kubelet.stop()
+        await kubelet.start()
+
+        await trio.sleep(seconds)
+        await plugin.serve()
+        await plugin.register()
+        (verdict,) = await kubelet.admitted_again()
+
+        assert verdict.admitted == survives
+        if not survives:
+            assert (verdict.reason, verdict.message) == (
+                "UnexpectedAdmissionError",
+                (
+                    "Pod was rejected: Allocate failed due to no healthy devices present;"
+                    " cannot allocate unhealthy devices numa-align/numa-1, which is unexpected"
+                ),
+            )
+        kinds = EventKind.ADMITTED_AGAIN, EventKind.KILLED
+        assert happened(kubelet, *kinds) == [(kinds[not survives], "running")]
+        assert list(kubelet.node.pods) == [running.uid] * survives
+        assert bool(kubelet.node.devices.allocations) == survives
+
+
+async def test_pods_run_on_while_kubelet_is_down(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Kubelet that stops before it has looked at the pods leaves them to the next one."""
+    running = pod(container(), name="running")
+    async with started(tmp_path / "sockets", admit_again=2, patience=600) as kubelet:
+        await kubelet.admit(running)
+        await kubelet.stop()
+        await kubelet.start()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_is_never_known, kubelet)
+            await trio.sleep(1)
+            await kubelet.stop()
+        await kubelet.start()
+
+        (verdict,) = await kubelet.admitted_again()
+
+        assert (verdict.pod, verdict.admitted) == (running, True)
+        assert happened(kubelet, EventKind.ADMITTED_AGAIN) == [
+            (EventKind.ADMITTED_AGAIN, "running")
+        ]
+
+
+async def _is_never_known(kubelet: KubeletStandIn) -> None:
+    with pytest.raises(KubeletIsDown):
+        await kubelet.admitted_again()
+
+
+async def test_new_pods_come_after_those_that_run(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """A pod that is created after the restart is looked at last."""
+    async with started(tmp_path / "sockets", admit_again=2, patience=600) as kubelet:
+        await kubelet.admit(pod(container(), name="old"))
+        await kubelet.stop()
+        await kubelet.start()
+
+        await kubelet.admit(pod(container(cpu="500m"), name="new"))
+
+        kinds = EventKind.ADMITTED_AGAIN, EventKind.ADMITTED
+        assert happened(kubelet, *kinds)[-2:] == [(kinds[0], "old"), (kinds[1], "new")]
+
+
+async def test_memory_of_ended_init_containers_is_free_again(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Once a pod's apps run, others get the memory that only its init container asked for."""
+    async with started(tmp_path / "sockets") as kubelet:
+        first = container("init", "500m", memory="3Gi", kind=ContainerKind.INIT)
+        pods = [
+            pod(first, container("app", "500m"), name="first"),
+            pod(container("app", "500m", memory="3480Mi"), name="second"),
+            pod(container("app", "500m", memory="520Mi"), name="third"),
+        ]
+
+        verdicts = [await kubelet.admit(each) for each in pods]
+
+        assert [verdict.message for verdict in verdicts] == [None, None, None]
+        assert [v.placements[-1].memory_nodes for v in verdicts] == [{0}, {1}, {0}]
 
 
 async def test_pods_deleted_meanwhile_give_their_devices_back(

@@ -24,6 +24,8 @@ _HOST = "host"
 _FILES_EACH = 4  # open for each resource, here and in the agent
 _INTERRUPTED = 128  # and the number of the signal, as shells have it
 
+_LONGEST = 30  # seconds for an option; a simulation waits twice as long for anything
+
 # More columns than any table takes.
 _BOUNDLESS = 100_000
 
@@ -71,6 +73,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="CPUs that kubelet keeps for the system (default: 1)",
     )
     parser.add_argument(
+        "--reserved-system-cpus",
+        metavar="LIST",
+        help="which CPUs these are, such as 0-1,8 (default: kubelet chooses)",
+    )
+    parser.add_argument(
+        "--full-pcpus-only",
+        action="store_true",
+        help="with the CPU manager's policy option of this name",
+    )
+    parser.add_argument(
+        "--prefer-closest-numa-nodes",
+        action="store_true",
+        help="with the topology manager's policy option of this name",
+    )
+    parser.add_argument(
+        "--max-allowable-numa-nodes",
+        type=int,
+        default=8,
+        metavar="N",
+        help="the topology manager's policy option of this name (default: 8)",
+    )
+    parser.add_argument(
+        "--admit-again",
+        type=_seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="from the new kubelet.sock until kubelet admits the running pods again (default: 2)",
+    )
+    parser.add_argument(
+        "--hold-agent",
+        type=_seconds,
+        metavar="SECONDS",
+        help="freeze the agent while kubelet restarts, until so long after the new kubelet.sock:"
+        " a look at what happens to running pods when a plugin is late",
+    )
+    parser.add_argument(
         "--output",
         choices=["text", "json"],
         default="text",
@@ -85,6 +123,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " if SIGHUP, SIGINT (Ctrl-C) or SIGTERM ended it. The agent takes its other settings from"
         " the environment, as `numa-trio run` does."
     )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds from 0 to {_LONGEST}")
+    return seconds
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -183,7 +228,12 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
     settings = load_settings(variables)
     machine = _machine(arguments.machine, settings)
     config = KubeletConfig(
-        Policy(arguments.policy), Scope(arguments.scope), arguments.reserved_cpus
+        Policy(arguments.policy),
+        Scope(arguments.scope),
+        _reserved_cpus(arguments),
+        full_pcpus_only=arguments.full_pcpus_only,
+        prefer_closest_numa_nodes=arguments.prefer_closest_numa_nodes,
+        max_allowable_numa_nodes=arguments.max_allowable_numa_nodes,
     )
     Node.create(machine, config)  # before anything is started
     resources = tuple(
@@ -199,7 +249,30 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
     else:
         pods = builtin_pods(machine, resources)
     sysfs_root = settings.sysfs_root if arguments.machine == _HOST else None
-    return Plan(machine, config, resources, pods, variables, sysfs_root)
+    return Plan(
+        machine,
+        config,
+        resources,
+        pods,
+        variables,
+        sysfs_root,
+        admit_again=arguments.admit_again,
+        hold_agent=arguments.hold_agent,
+    )
+
+
+def _reserved_cpus(arguments: argparse.Namespace) -> int | frozenset[int]:
+    from numa_trio.settings import BadConfiguration
+    from numa_trio.topology.lists import MalformedText, parse_list
+
+    text = arguments.reserved_system_cpus
+    if text is None:
+        count: int = arguments.reserved_cpus
+        return count
+    try:
+        return parse_list(text)
+    except MalformedText as problem:
+        raise BadConfiguration(f"--reserved-system-cpus: {problem}") from None
 
 
 def _check_path_length(plan: "Plan", directory: Path) -> None:

@@ -82,15 +82,17 @@ async def admit_again(node: Node, pods: Sequence[Pod], plugins: Plugins) -> list
     pod has is free only after the last one: until then kubelet does not know which pods there are.
     """
     node.restart()
-    verdicts = []
+    verdicts: list[Verdict] = []
     try:
         for pod in pods:
             running = {c.name for c in pod.containers if c.kind is not ContainerKind.INIT}
             verdicts.append(await _admit(node, pod, plugins, running))
     finally:
-        for pod in pods:
-            if pod.uid not in node.pods:
-                node.release(pod)
+        for verdict in verdicts:
+            if not verdict.admitted:
+                node.release(verdict.pod)
+        for pod in pods[len(verdicts) :]:  # kubelet ended before it came to them: they run on
+            node.pods[pod.uid] = pod
     return verdicts
 
 

@@ -32,6 +32,8 @@ class EventKind(StrEnum):
     NO_CHECKPOINT = "checkpoint not written"
     ADMITTED = "pod admitted"  # a pod
     REJECTED = "pod rejected"
+    ADMITTED_AGAIN = "running pod admitted again"
+    KILLED = "running pod rejected and killed"
     NOT_STARTED = "container not started"  # a pod and its container
 
 

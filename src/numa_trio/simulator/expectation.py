@@ -6,7 +6,7 @@ from attrs import frozen
 
 from numa_trio.plugin.messages import ContainerAllocation, PreferredAllocationRequest
 from numa_trio.plugin.resource import NumaResource
-from numa_trio.simulator.admission import Verdict, admit, scheduler_verdict
+from numa_trio.simulator.admission import Verdict, admit, admit_again, scheduler_verdict
 from numa_trio.simulator.cpu_policy import whole_cpus
 from numa_trio.simulator.node import KubeletConfig, Node, Placement, SimulatedMachine
 from numa_trio.topology.lists import format_list
@@ -33,18 +33,36 @@ class _PerfectPlugins:
         pass
 
 
+@frozen
+class Expected:
+    """What a real cluster says of pods: when they are created, and of those that run later.
+
+    `again` are the verdicts on the running pods after a restart of kubelet.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    again: tuple[Verdict, ...]
+
+
 async def expected_verdicts(
     machine: SimulatedMachine,
     config: KubeletConfig,
     resources: Sequence[NumaResource],
     pods: Sequence[Pod],
-) -> list[Verdict]:
-    """What a real cluster says of these pods, one after the other, if the plugin does its part."""
+) -> Expected:
+    """What becomes of these pods, one after the other, if the plugin does its part, and in time."""
     node = Node.create(machine, config)
     for resource in resources:
         node.devices.update(resource.name, resource.devices())
     plugins = _PerfectPlugins({resource.name: resource for resource in resources})
-    return [scheduler_verdict(node, pod) or await admit(node, pod, plugins) for pod in pods]
+    verdicts = []
+    for pod in pods:
+        verdict = scheduler_verdict(node, pod) or await admit(node, pod, plugins)
+        if verdict.admitted:
+            node.started(pod)
+        verdicts.append(verdict)
+    again = await admit_again(node, tuple(node.pods.values()), plugins)
+    return Expected(tuple(verdicts), tuple(again))
 
 
 def differences(expected: Verdict, seen: Verdict) -> list[str]:

@@ -12,7 +12,7 @@ It does what was observed of a real one, in the same order, and lives and dies a
 import os
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from attrs import define, field
 
 from numa_trio.kubelet.directory import KUBELET_SOCKET
 from numa_trio.kubelet.rpc.registration_server import serve_registration
-from numa_trio.simulator.admission import PluginFailed, Verdict, admit
+from numa_trio.simulator.admission import PluginFailed, Verdict, admit, admit_again
 from numa_trio.simulator.checkpoint import BadCheckpoint, restore_checkpoint
 from numa_trio.simulator.devices import DeviceManager
 from numa_trio.simulator.events import Event, EventKind, EventLog
@@ -31,6 +31,7 @@ from numa_trio.workloads.pod import Pod
 
 WIPE_TO_LISTEN = 0.02  # seconds from deleting the sockets to the new kubelet.sock
 SERVE_AGAIN = 1.0  # seconds from the end of the server to its new socket, where serving failed
+ADMIT_AGAIN = 2.0  # seconds from kubelet.sock to the admission of the running pods; 2.4 were seen
 
 _DEFAULTS = KubeletConfig()
 
@@ -46,18 +47,24 @@ class _Life:
     connections: PluginConnections
     scope: trio.CancelScope
     over: trio.Event
+    admitted_again: trio.Event
     server: trio.CancelScope = field(factory=trio.CancelScope)
     server_over: trio.Event = field(factory=trio.Event)
+    again: list[Verdict] = field(factory=list)
 
 
 @define(eq=False)
 class KubeletStandIn:
-    """Kubelet on one directory. `node` and its pods outlive it; `log` has all that happened."""
+    """Kubelet on one directory. `node` and its pods outlive it; `log` has all that happened.
+
+    `admit_again` is how many seconds after its socket is there it admits the running pods again.
+    """
 
     directory: Path
     node: Node
     log: EventLog
     disconnect_trap: bool
+    admit_again: float
     _nursery: trio.Nursery
     _life: _Life | None = None
     _admission: trio.Lock = field(factory=trio.Lock)
@@ -90,7 +97,7 @@ class KubeletStandIn:
 
     async def stop(self) -> None:
         """End it as SIGTERM and SIGKILL do: streams end at once, kubelet.sock stays behind."""
-        life = self._running_life()
+        life = self._life_of_now()
         self._life = None
         life.scope.cancel()
         await life.over.wait()
@@ -98,7 +105,7 @@ class KubeletStandIn:
 
     async def recreate_socket(self, pause: float = SERVE_AGAIN) -> None:
         """Lose the server and serve again on a new kubelet.sock; plugins stay connected."""
-        life = self._running_life()
+        life = self._life_of_now()
         life.server.cancel()
         await life.server_over.wait()
         await trio.sleep(pause)
@@ -108,10 +115,11 @@ class KubeletStandIn:
     async def admit(self, pod: Pod) -> Verdict:
         """Place a pod and start its containers, or reject it; one pod at a time.
 
-        Raises `KubeletIsDown`.
+        The pods that ran before kubelet's start come first. Raises `KubeletIsDown`.
         """
+        await self._life_of_now().admitted_again.wait()
         async with self._admission:
-            life = self._running_life()
+            life = self._life_of_now()
             verdict = await admit(self.node, pod, life.connections)
             if self._life is not life:
                 self.node.release(pod)
@@ -119,9 +127,22 @@ class KubeletStandIn:
             if verdict.admitted:
                 self.log.record(EventKind.ADMITTED, pod.name)
                 await self._start_containers(verdict, life.connections)
+                self.node.started(pod)
             else:
                 self.log.record(EventKind.REJECTED, pod.name, verdict.message or "")
             return verdict
+
+    async def admitted_again(self) -> Sequence[Verdict]:
+        """What became of the pods that ran when kubelet started, once it has looked at them.
+
+        A pod that it refused is killed: its devices, CPUs and memory are free. Raises
+        `KubeletIsDown`.
+        """
+        life = self._life_of_now()
+        await life.admitted_again.wait()
+        if self._life is not life:
+            raise KubeletIsDown("kubelet stopped before it had admitted the running pods again")
+        return tuple(life.again)
 
     def remove(self, pod: Pod) -> None:
         """Delete a pod, whose devices, CPUs and memory are free then."""
@@ -149,16 +170,21 @@ class KubeletStandIn:
 
     async def _live(self, *, task_status: trio.TaskStatus[_Life]) -> None:
         over = trio.Event()
+        admitted_again = trio.Event()
         try:
             async with trio.open_nursery() as nursery:
                 connections = PluginConnections(
                     self.directory, self.node.devices, self.log, nursery, self.disconnect_trap
                 )
-                life = _Life(connections, nursery.cancel_scope, over)
+                life = _Life(connections, nursery.cancel_scope, over, admitted_again)
                 await nursery.start(self._serve, life)
+                if not self.node.pods:
+                    admitted_again.set()
                 task_status.started(life)
+                await self._admit_running_pods(life)
                 await trio.sleep_forever()
         finally:
+            admitted_again.set()  # or those who wait would wait for ever
             over.set()
 
     async def _serve(self, life: _Life, *, task_status: trio.TaskStatus[None]) -> None:
@@ -172,6 +198,18 @@ class KubeletStandIn:
                 )
         finally:
             life.server_over.set()
+
+    async def _admit_running_pods(self, life: _Life) -> None:
+        await trio.sleep(self.admit_again)
+        async with self._admission:
+            if life.admitted_again.is_set():
+                return
+            running = tuple(self.node.pods.values())
+            life.again += await admit_again(self.node, running, life.connections)
+            for verdict in life.again:
+                kind = EventKind.ADMITTED_AGAIN if verdict.admitted else EventKind.KILLED
+                self.log.record(kind, verdict.pod.name, verdict.message or "")
+            life.admitted_again.set()
 
     async def _start_containers(self, verdict: Verdict, connections: PluginConnections) -> None:
         for placement in verdict.placements:
@@ -199,7 +237,7 @@ class KubeletStandIn:
         sockets = [path for path in self.directory.iterdir() if stat.S_ISSOCK(path.lstat().st_mode)]
         return sorted(sockets, key=lambda path: (path == self.socket_path, path.name))
 
-    def _running_life(self) -> _Life:
+    def _life_of_now(self) -> _Life:
         if self._life is None:
             raise KubeletIsDown("kubelet has not been started, or was stopped")
         return self._life
@@ -212,15 +250,19 @@ async def open_kubelet(
     config: KubeletConfig = _DEFAULTS,
     *,
     disconnect_trap: bool = True,
+    admit_again: float = ADMIT_AGAIN,
     on_event: Callable[[Event], None] | None = None,
 ) -> AsyncIterator[KubeletStandIn]:
     """A kubelet that is not started yet, and stopped at the end; needs the bridge to be open.
 
+    With `disconnect_trap` and `admit_again` as `PluginConnections` and `KubeletStandIn` have them.
     Raises `KubeletWillNotStart` if a real one would not run on this machine.
     """
     node = Node.create(machine, config)
     async with trio.open_nursery() as nursery:
-        yield KubeletStandIn(directory, node, EventLog(on_event), disconnect_trap, nursery)
+        yield KubeletStandIn(
+            directory, node, EventLog(on_event), disconnect_trap, admit_again, nursery
+        )
         nursery.cancel_scope.cancel()
 
 

@@ -63,6 +63,7 @@ def as_object(plan: Plan, report: Report) -> dict[str, object]:
             {"seconds": round(seconds, 3), "event": what} for seconds, what in report.timeline
         ],
         "recovery_seconds": None if recovery is None else round(recovery, 3),
+        "admitted_again": [_outcome(verdict) for verdict in report.again],
         "rounds": [
             {"kubelet": number, "pods": [_pod(plan, verdict) for verdict in verdicts]}
             for number, verdicts in enumerate(report.verdicts, start=1)
@@ -107,7 +108,7 @@ def _remarks(verdicts: Sequence[Verdict]) -> Iterator[str]:
                 yield f"{verdict.pod.name}/{container.name}: not pinned to CPUs: {reason}"
 
 
-def _pod(plan: Plan, verdict: Verdict) -> dict[str, object]:
+def _outcome(verdict: Verdict) -> dict[str, object]:
     return {
         "name": verdict.pod.name,
         "namespace": verdict.pod.namespace,
@@ -115,6 +116,11 @@ def _pod(plan: Plan, verdict: Verdict) -> dict[str, object]:
         "admitted": verdict.admitted,
         "reason": verdict.reason,
         "message": verdict.message,
+    }
+
+
+def _pod(plan: Plan, verdict: Verdict) -> dict[str, object]:
+    return _outcome(verdict) | {
         "containers": [_container(plan, placement) for placement in verdict.placements],
     }
 

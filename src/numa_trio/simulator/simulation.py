@@ -1,5 +1,7 @@
 """A run of the real agent beside the kubelet stand-in: pods, a kubelet restart, pods again."""
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,10 +17,10 @@ from numa_trio.simulator.admission import Verdict, scheduler_verdict
 from numa_trio.simulator.agent_child import AgentFailed, agent_child
 from numa_trio.simulator.events import Event, EventKind
 from numa_trio.simulator.expectation import broken_promises, differences, expected_verdicts
-from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
+from numa_trio.simulator.kubelet import ADMIT_AGAIN, KubeletStandIn, open_kubelet
 from numa_trio.simulator.node import KubeletConfig, SimulatedMachine
 from numa_trio.simulator.sysfs_tree import write_sysfs
-from numa_trio.workloads.pod import Pod
+from numa_trio.workloads.pod import ContainerKind, Pod
 
 WAIT_LIMIT = 60.0  # seconds that any one thing may take; only a busy machine needs several
 KUBELET_DOWN = 0.5  # seconds between the end of kubelet and its new start
@@ -32,6 +34,7 @@ _TOLD = {
     EventKind.REFUSED: "kubelet refuses to register {subject}: {detail}",
     EventKind.DISCONNECTED: "{subject} lost its plugin",
     EventKind.STOPPED: "kubelet was killed; kubelet.sock stays behind, dead",
+    EventKind.KILLED: "{subject} was running and is killed: {detail}",
     EventKind.NOT_STARTED: "{subject} could not be started: {detail}",
 }
 
@@ -55,7 +58,9 @@ class Plan:
     """What is simulated. `resources` are what the agent has to offer on this machine.
 
     `sysfs_root` is the machine's own sysfs; None if it must be written. `variables` are the
-    agent's environment, apart from its directories.
+    agent's environment, apart from its directories. `admit_again` is how many seconds after its
+    socket is there kubelet admits the running pods again. With `hold_agent` the agent is frozen
+    while kubelet restarts, until so many seconds after the socket is there.
     """
 
     machine: SimulatedMachine
@@ -64,14 +69,20 @@ class Plan:
     pods: tuple[Pod, ...]
     variables: Mapping[str, str]
     sysfs_root: Path | None = None
+    admit_again: float = ADMIT_AGAIN
+    hold_agent: float | None = None
 
 
 @define
 class Report:
-    """What came of it: `verdicts` on the pods for each life of kubelet, and all `problems`."""
+    """What came of it: `verdicts` on the pods for each life of kubelet, and all `problems`.
+
+    `again` are those on the pods that ran when kubelet was restarted.
+    """
 
     timeline: list[tuple[float, str]] = field(factory=list)
     verdicts: list[list[Verdict]] = field(factory=list)
+    again: tuple[Verdict, ...] = ()
     problems: list[str] = field(factory=list)
     recovery_seconds: float | None = None  # from the new kubelet.sock to all slots allocatable
 
@@ -100,17 +111,24 @@ class _Run:
         sockets = self.directory / SOCKET_DIR
         async with (
             open_bridge(),
-            open_kubelet(sockets, plan.machine, plan.config, on_event=self._on_event) as kubelet,
+            open_kubelet(
+                sockets,
+                plan.machine,
+                plan.config,
+                admit_again=plan.admit_again,
+                on_event=self._on_event,
+            ) as kubelet,
         ):
             await kubelet.start()
             async with agent_child(self._variables(sockets), self.directory / AGENT_LOG) as pid:
                 self._tell(f"the agent was started as process {pid}")
                 await self._wait_for_resources(kubelet)
-                await self._admit_all(kubelet, expected)
-                await self._restart(kubelet)
+                await self._admit_all(kubelet, expected.verdicts)
+                await self._restart(kubelet, pid)
+                await self._look_again(kubelet, expected.again)
                 for pod in plan.pods:
                     kubelet.remove(pod)
-                await self._admit_all(kubelet, expected)
+                await self._admit_all(kubelet, expected.verdicts)
                 self.observer.waiting("the agent to end")
             self._tell("the agent ended after SIGTERM")
         left = sorted(path.name for path in sockets.glob("numa-*.sock"))
@@ -166,21 +184,45 @@ class _Run:
             " the agent did not answer Allocate"
         )
 
-    async def _restart(self, kubelet: KubeletStandIn) -> None:
-        running = {pod.name: pod for pod in kubelet.node.pods.values()}
-        before = {name: kubelet.placements(pod) for name, pod in running.items()}
+    async def _restart(self, kubelet: KubeletStandIn, agent: int) -> None:
+        hold = self.plan.hold_agent
         self.observer.waiting("kubelet to come back")
         await kubelet.stop()
+        if hold is not None:
+            os.kill(agent, signal.SIGSTOP)
+            self._tell("the agent is held back")
         await trio.sleep(KUBELET_DOWN)
         await kubelet.start()
         listening = trio.current_time()
+        if hold is not None:
+            await trio.sleep(hold)
+            os.kill(agent, signal.SIGCONT)
+            self._tell("the agent goes on")
         await self._wait_for_resources(kubelet)
         self.report.recovery_seconds = trio.current_time() - listening
-        for name, pod in running.items():
-            if kubelet.placements(pod) != before[name]:
+        self._tell("all slots are allocatable again")
+
+    async def _look_again(self, kubelet: KubeletStandIn, expected: Sequence[Verdict]) -> None:
+        """Wait until kubelet has admitted the running pods again, or killed them."""
+        self.observer.waiting("kubelet to admit the running pods again")
+        self.report.again = tuple(await kubelet.admitted_again())
+        refused = {verdict.pod.uid for verdict in expected if not verdict.admitted}
+        for verdict in self.report.again:
+            name = verdict.pod.name
+            if not verdict.admitted and verdict.pod.uid not in refused:
+                self.report.problems.append(
+                    f"{name} ran when kubelet was restarted, and was killed with"
+                    f" {verdict.reason}: {verdict.message}"
+                )
+            elif _lasting(verdict) != self._lasting_before(verdict):
                 self.report.problems.append(f"{name} did not keep what it had over the restart")
-        kept = f"{len(running)} pod{'s' if len(running) != 1 else ''}"
-        self._tell(f"all slots are allocatable again; {kept} went on running")
+        survivors = sum(verdict.admitted for verdict in self.report.again)
+        self._tell(f"{survivors} of the {len(self.report.again)} pods that ran go on running")
+
+    def _lasting_before(self, verdict: Verdict) -> Mapping[str, object]:
+        (first, *_) = self.report.verdicts
+        (before,) = (each for each in first if each.pod.uid == verdict.pod.uid)
+        return _lasting(before) if verdict.admitted else {}
 
     def _on_event(self, event: Event) -> None:
         if text := _TOLD.get(event.kind):
@@ -196,3 +238,17 @@ class _Run:
         seconds = trio.current_time() - self._start
         self.report.timeline.append((seconds, what))
         self.observer.happened(seconds, what)
+
+
+def _lasting(verdict: Verdict) -> Mapping[str, object]:
+    """What the containers have that run on: their own CPUs, bound memory and devices."""
+    return {
+        placement.container.name: (
+            placement.cpus if placement.exclusive else "shared",
+            placement.memory_nodes,
+            placement.devices,
+            placement.environment,
+        )
+        for placement in verdict.placements
+        if placement.container.kind is not ContainerKind.INIT
+    }
