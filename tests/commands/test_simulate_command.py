@@ -55,7 +55,7 @@ def on(*nodes: int, **limits: Any) -> dict[str, Any]:
 
 def simulate(*arguments: str | Path) -> int:
     """With a kubelet that looks at running pods sooner than most, so that the tests are short."""
-    return main(["simulate", "--admit-again", "1", *map(str, arguments)])
+    return main(["simulate", "--admit-again", "0.5", *map(str, arguments)])
 
 
 def as_json(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def test_agent_with_the_wrong_topology(
 
 def test_agent_that_is_held_back(capsys: pytest.CaptureFixture[str]) -> None:
     """A running pod whose init container has the resource is killed where the agent is too late."""
-    assert simulate("--hold-agent", "1.5", "--output", "json") == 1
+    assert simulate("--hold-agent", "1", "--output", "json") == 1
 
     report = as_json(capsys)
     again = {pod["name"]: pod["admitted"] for pod in report["admitted_again"]}
@@ -216,7 +216,7 @@ def test_agent_that_is_held_back(capsys: pytest.CaptureFixture[str]) -> None:
     assert problem.startswith(
         "with-init ran when kubelet was restarted, and was killed with UnexpectedAdmissionError:"
     )
-    assert report["recovery_seconds"] >= 1.5
+    assert report["recovery_seconds"] >= 1
 
 
 def test_agent_that_is_held_back_not_too_long(capsys: pytest.CaptureFixture[str]) -> None:

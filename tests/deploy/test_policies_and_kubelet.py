@@ -1,5 +1,7 @@
 """The policies against the kubelet stand-in: what they let in is pinned, what not is not."""
 
+from collections.abc import Callable
+
 import pytest
 import trio
 from hypothesis import assume, given
@@ -80,32 +82,31 @@ def test_kubelet_would_not_pin_what_is_refused(case: Case) -> None:
     assert is_pinned(verdict_on(case.pod)) == case.stricter
 
 
-WHOLE = st.integers(1, 3)
-MEMORY = st.sampled_from(["1Gi"] * 9 + ["0"])
-NODES = st.lists(st.integers(0, 1), max_size=1)
-ZEROS = st.sampled_from([()] * 8 + [(0,), (1,)])
-CONTAINERS, SIDECARS = (
-    st.builds(
-        lambda nodes, none_of, cpu, memory, make=make: make(
+def any_container(make: Callable[..., Object], home: int) -> st.SearchStrategy[Object]:
+    """A container that names the node `home`, or none, and now and then another."""
+    return st.builds(
+        lambda nodes, none_of, cpu, memory: make(
             "any", *nodes, none_of=none_of, cpu=cpu, memory=memory
         ),
-        NODES,
-        ZEROS,
-        WHOLE,
-        MEMORY,
+        st.sampled_from([(), (home,), (home,), (home,), (1 - home,)]),
+        st.sampled_from([(), (), (), (home,), (1 - home,)]),
+        st.integers(1, 3),
+        st.sampled_from(["1Gi"] * 9 + ["0"]),
     )
-    for make in (container, sidecar)
-)
 
 
-@given(
-    containers=st.lists(CONTAINERS, min_size=1, max_size=3),
-    init=st.lists(CONTAINERS | SIDECARS, max_size=3),
-)
+def any_pod(home: int) -> st.SearchStrategy[tuple[list[Object], list[Object]]]:
+    """Containers, and init containers of both kinds."""
+    plain, kept = any_container(container, home), any_container(sidecar, home)
+    return st.tuples(st.lists(plain, min_size=1, max_size=3), st.lists(plain | kept, max_size=3))
+
+
+@given(containers_and_init=st.integers(0, 1).flatmap(any_pod))
 def test_the_rules_are_enough(
-    policy: ValidatingPolicy, containers: list[Object], init: list[Object]
+    policy: ValidatingPolicy, containers_and_init: tuple[list[Object], list[Object]]
 ) -> None:
     """On a machine with room, no pod that the policy lets in is refused or left unpinned."""
+    containers, init = containers_and_init
     named = [{**c, "name": f"c{i}"} for i, c in enumerate(containers + init)]
     manifest = pod(*named[: len(containers)], init=named[len(containers) :])
     assume(policy.matching.matches(manifest))
