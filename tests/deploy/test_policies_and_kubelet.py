@@ -88,10 +88,10 @@ def any_container(make: Callable[..., Object], home: int) -> st.SearchStrategy[O
         lambda nodes, none_of, cpu, memory: make(
             "any", *nodes, none_of=none_of, cpu=cpu, memory=memory
         ),
-        st.sampled_from([(), (home,), (home,), (home,), (1 - home,)]),
-        st.sampled_from([(), (), (), (home,), (1 - home,)]),
+        st.sampled_from([()] + [(home,)] * 10 + [(1 - home,)]),
+        st.sampled_from([()] * 10 + [(home,)] + [(1 - home,)]),
         st.integers(1, 3),
-        st.sampled_from(["1Gi"] * 9 + ["0"]),
+        st.sampled_from(["1Gi"] * 19 + ["0"]),
     )
 
 
