@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from numa_trio import __version__
 from numa_trio.commands import run, simulate, topology
 from numa_trio.commands.streams import OutputFailed, drop_output, make_streams_safe
+from numa_trio.commands.terminal import complain
 from numa_trio.exception_groups import flattened
 
 # Each module is light until its main() is called.
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output may have seen enough, as in `… | head`.
         for problem in flattened(failures):
             if isinstance(problem, OutputFailed) and problem.errno != errno.EPIPE:
-                _complain(f"cannot write to standard output: {problem.strerror}")
+                complain(f"numa-trio: cannot write to standard output: {problem.strerror}")
     return 1
 
 
@@ -71,11 +72,7 @@ def _for_a_person(chosen: argparse.Namespace) -> int:
         raise
     except* OSError as problems:
         for problem in flattened(problems):
-            _complain(str(problem))
+            complain(f"numa-trio: {problem}")
     except* KeyboardInterrupt:
         status = 128 + signal.SIGINT
     return status
-
-
-def _complain(message: str) -> None:
-    print(f"numa-trio: {message}", file=sys.stderr)

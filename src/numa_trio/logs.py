@@ -2,9 +2,11 @@
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
+from numa_trio.plain_text import escaped
 from numa_trio.setting_values import LogFormat, LogLevel
 
 # What every record has; the rest of its attributes was given with `extra`.
@@ -12,6 +14,19 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 # These tell of each cancelled call and each frame; the bridge says what matters of it.
 _CHATTY = ("asyncio", "grpclib", "h2", "hpack")
+
+
+_BEYOND_ASCII = re.compile(r"[^\x20-\x7e]")
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    r"""The escape of a character in a JSON string.
+
+    Lone surrogates stand for bytes of file names that are not UTF-8. JSON can write them, but not
+    all of its readers take them: they get a text that looks like `\udc80` instead.
+    """
+    escape = json.dumps(match[0])[1:-1]
+    return f"\\{escape}" if "\ud800" <= match[0] <= "\udfff" else escape
 
 
 def _timestamp(record: logging.LogRecord) -> str:
@@ -37,16 +52,23 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str)
+        return _BEYOND_ASCII.sub(_json_escape, json.dumps(entry, default=str, ensure_ascii=False))
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level and message, for a person."""
+    """Time, level and message, for a person.
+
+    Messages quote kubelet, peers and file names. Nothing in them can end the line, begin a record
+    of its own or reach the terminal as a command; a traceback is indented for the same reason.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with a traceback below it if there is one."""
-        line = f"{_timestamp(record)} {record.levelname:<7} {record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        lines = [f"{_timestamp(record)} {record.levelname:<7} {escaped(record.getMessage())}"]
+        if record.exc_info:
+            traceback = self.formatException(record.exc_info).split("\n")
+            lines += (f"    {escaped(line)}" for line in traceback)
+        return "\n".join(lines)
 
 
 def configure_logging(log_format: LogFormat, level: LogLevel) -> None:

@@ -15,6 +15,11 @@ def escaped(text: str) -> str:
     )
 
 
+def escaped_lines(text: str) -> str:
+    """The text with its lines, each escaped: for texts of our own making that have several."""
+    return "\n".join(map(escaped, text.split("\n")))
+
+
 def quoted(text: str, at_most: int = 80) -> str:
     """The text in quotes, escaped; of a longer one than `at_most` characters only the beginning."""
     if len(text) <= at_most:

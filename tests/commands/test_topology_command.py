@@ -125,6 +125,22 @@ def test_a_broken_file_costs_only_what_it_says(
     assert all(f"\n{remark}\n" in output for remark in document["remarks"])
 
 
+def test_a_name_or_content_of_a_file_cannot_write_to_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a path or a file holds is shown as escapes, in the table, in remarks and in errors."""
+    root = plant_machine(tmp_path / "\x1b[2J\udcff\n", "two-sockets")
+    (root / "devices/system/node/node0/distance").write_text("\x1b[31m")
+    output = table_of(root, capsys)
+    assert "\x1b" not in output
+    assert r"\x1b[2J\udcff\n/devices/system/node/node0/distance: held '\x1b[31m'" in output
+    (root / "devices/system/node/online").write_text("")
+    assert run("--sysfs-root", str(root)) == 1
+    errors = capsys.readouterr().err
+    assert "\x1b" not in errors
+    assert r"\x1b[2J\udcff" in errors
+
+
 def test_settings_choose_root_and_policy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ def main(_arguments: argparse.Namespace) -> int:
 
     from numa_trio.agent.service import run_agent
     from numa_trio.commands.limits import AGENT, allow_open_files
+    from numa_trio.commands.terminal import complain
     from numa_trio.exception_groups import flattened
     from numa_trio.logs import configure_logging
     from numa_trio.settings import BadConfiguration, load_settings, unknown_variables
@@ -46,7 +47,8 @@ def main(_arguments: argparse.Namespace) -> int:
         allow_open_files(AGENT)
         trio.run(run_agent, settings)
     except* (BadConfiguration, SysfsRootMissing) as problems:
-        lines = ["numa-trio: bad configuration:", *map(str, flattened(problems)), *unknown]
-        print("\n".join(lines), file=sys.stderr)
+        complain(
+            "\n".join(["numa-trio: bad configuration:", *map(str, flattened(problems)), *unknown])
+        )
         status = 2
     return status

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from numa_trio.commands.terminal import complain, open_console
+from numa_trio.plain_text import escaped_lines
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -149,7 +152,7 @@ def main(arguments: argparse.Namespace) -> int:
             _check_path_length(plan, Path(directory))
             return _simulate(plan, Path(directory), arguments)
     except (BadConfiguration, BadFile, KubeletWillNotStart, SysfsError) as problem:
-        print(f"numa-trio simulate: {problem}", file=sys.stderr)
+        complain(f"numa-trio simulate: {problem}")
         return 2
     except KeyboardInterrupt:  # before anything was started
         return _INTERRUPTED + signal.SIGINT
@@ -159,13 +162,12 @@ def _simulate(plan: "Plan", directory: Path, arguments: argparse.Namespace) -> i
     import json
 
     import trio
-    from rich.console import Console
 
     from numa_trio.simulator.report import as_object, print_report
     from numa_trio.simulator.simulation import AGENT_LOG
 
     as_json = arguments.output == "json"
-    console = Console(stderr=as_json, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console = open_console(sys.stderr if as_json else sys.stdout, soft_wrap=True)
     with _Watcher(console) as watcher:
         report = trio.run(_run, plan, directory, watcher)
     if isinstance(report, signal.Signals):
@@ -177,7 +179,7 @@ def _simulate(plan: "Plan", directory: Path, arguments: argparse.Namespace) -> i
     else:
         # Where it is no window that sets the width, lines stay whole, for grep and the like.
         width = None if sys.stdout.isatty() else _BOUNDLESS
-        print_report(plan, report, Console(width=width, highlight=False, markup=False, emoji=False))
+        print_report(plan, report, open_console(sys.stdout, width=width))
     if arguments.verbose or report.problems:
         _print_log(directory / AGENT_LOG)
     return 1 if report.problems else 0
@@ -244,7 +246,7 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
     if arguments.pod:
         manifests = load_manifests(arguments.pod)
         for line in manifests.skipped:
-            print(line, file=sys.stderr)
+            complain(line)
         pods = manifests.pods
     else:
         pods = builtin_pods(machine, resources)
@@ -349,4 +351,5 @@ def _terminal_may_be_gone(stream: IO[str]) -> Iterator[None]:
 def _print_log(log: Path) -> None:
     sys.stdout.flush()
     print("\nThe agent's log:", file=sys.stderr)
-    sys.stderr.write(log.read_text(errors="replace") if log.exists() else "(none)\n")
+    text = log.read_text(errors="backslashreplace") if log.exists() else "(none)\n"
+    sys.stderr.write(escaped_lines(text))

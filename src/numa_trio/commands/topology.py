@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from numa_trio.commands.terminal import complain, open_console
+from numa_trio.plain_text import escaped
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -48,10 +51,10 @@ def main(arguments: argparse.Namespace) -> int:
         settings = load_settings(os.environ)
         machine = read_machine(arguments.sysfs_root or settings.sysfs_root)
     except (BadConfiguration, SysfsRootMissing) as problem:
-        print(problem, file=sys.stderr)
+        complain(problem)
         return 2
     except SysfsError as problem:
-        print(problem, file=sys.stderr)
+        complain(problem)
         return 1
     advertisements = advertise(machine, settings.cpuless_nodes)
     if arguments.output == "json":
@@ -88,15 +91,13 @@ def _print_json(machine: "Machine", advertisements: "Sequence[Advertisement]") -
 
 
 def _print_table(machine: "Machine", advertisements: "Sequence[Advertisement]") -> None:
-    from rich.console import Console
-
     # Where it is no window that sets the width, lines and lists stay whole, for grep and the like.
     window = sys.stdout.isatty()
     width = None if window else _BOUNDLESS
-    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    console = open_console(sys.stdout, width=width)
     console.print(_table(advertisements, comma=", " if window else ","))
     for line in (*_left_out(advertisements), *machine.remarks):
-        console.print(f"\n{line}", soft_wrap=True)
+        console.print(f"\n{escaped(str(line))}", soft_wrap=True)
 
 
 def _table(advertisements: "Sequence[Advertisement]", comma: str) -> "Table":

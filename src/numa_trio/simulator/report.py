@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from numa_trio.plain_text import escaped
 from numa_trio.simulator.admission import UNSCHEDULABLE, Verdict
 from numa_trio.simulator.expectation import why_not_pinned
 from numa_trio.simulator.hints import Policy
@@ -78,7 +79,7 @@ def _table(plan: Plan, verdicts: Sequence[Verdict]) -> Table:
     for verdict in verdicts:
         if not verdict.admitted:
             outcome = "pending" if verdict.reason == UNSCHEDULABLE else "refused"
-            table.add_row(verdict.pod.name, "", Text(outcome, style="yellow"))
+            table.add_row(verdict.pod.name, "", Text(escaped(outcome), style="yellow"))
         for placement in verdict.placements:
             kind = placement.container.kind
             table.add_row(

@@ -19,6 +19,15 @@ async def test_ready_when_every_resource_streams() -> None:
     )
 
 
+async def test_no_text_of_kubelets_adds_a_line() -> None:
+    """Its message may have newlines and escape sequences; a resource has one line all the same."""
+    message = "no\nready: kubelet holds the stream\x1b[2J"
+    observed = observe(in_phase(Phase.SERVING, 0, message), kubelet_problem="/\udcff\n: gone")
+    _verdict, kubelet, resource = describe_readiness(observed).splitlines()
+    assert kubelet == r"kubelet: /\udcff\n: gone"
+    assert resource.endswith(r"last trouble: no\nready: kubelet holds the stream\x1b[2J")
+
+
 @pytest.mark.parametrize(
     ("phase", "missing"),
     [

@@ -6,6 +6,7 @@ from numa_trio.agent.advertised import AdvertisedResource
 from numa_trio.agent.moment import Moment
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.status import Phase
+from numa_trio.plain_text import escaped
 
 MISSING = {
     Phase.WAITING: "no socket of ours is served",
@@ -16,7 +17,7 @@ MISSING = {
 
 def describe_readiness(observed: Observation) -> str:
     """The text, which begins with `ready` or `not ready`."""
-    return "".join(f"{line}\n" for line in _lines(observed))
+    return "".join(f"{escaped(line)}\n" for line in _lines(observed))
 
 
 def verdict(observed: Observation) -> str:
