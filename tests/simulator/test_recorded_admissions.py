@@ -10,18 +10,9 @@ from numa_trio.topology.lists import format_list
 
 CASES = recorded("cases")
 RESTARTS = recorded("restarts")
-# What the reader of manifests does not know yet: defaults of pod-level requests, API validation.
-UNREAD = {
-    *("s902956", "s900582", "s900974", "s900627", "s902698", "s900346", "s905489", "s904499"),
-    *("s904119", "huge pages without cpu"),
-}
-PARAMETERS = [
-    pytest.param(case, id=case["id"], marks=[pytest.mark.xfail] if case["id"] in UNREAD else [])
-    for case in CASES
-]
 
 
-@pytest.mark.parametrize("case", PARAMETERS)
+@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 async def test_answers_as_kubelet_did(case: Recorded, tmp_path: Path) -> None:
     """Every field of every recorded answer comes out the same, operation by operation."""
     answers = case["answers"]

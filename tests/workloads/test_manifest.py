@@ -103,14 +103,59 @@ def test_one_container_decides_the_quality_of_service(tmp_path: Path) -> None:
     assert pod.qos is QosClass.BURSTABLE
 
 
-def test_pod_level_resources(tmp_path: Path) -> None:
-    """Where the pod as a whole has resources, they decide class and requests."""
-    more = "resources: {limits: {cpu: 2, memory: 1Gi}}"
+@pytest.mark.parametrize(
+    ("container", "pod_level", "requests", "qos"),
+    [
+        ("{limits: {cpu: 1}}", "{limits: {cpu: 2, memory: 1Gi}}", (1, 1 << 30), "Burstable"),
+        ("{}", "{limits: {cpu: 2, memory: 1Gi}}", (2, 1 << 30), "Guaranteed"),
+        (
+            "{limits: {cpu: 2, memory: 1Gi}}",
+            "{limits: {cpu: 2, memory: 1Gi}}",
+            (2, 1 << 30),
+            "Guaranteed",
+        ),
+        (
+            "{requests: {cpu: 500m, memory: 4Mi}}",
+            "{requests: {cpu: 1}, limits: {cpu: 1, memory: 1Gi}}",
+            (1, 4 << 20),
+            "Burstable",
+        ),
+        ("{requests: {cpu: 1}}", "{limits: {memory: 1Gi}}", (1, 1 << 30), "Burstable"),
+        ("{requests: {memory: 4Mi}}", "{requests: {cpu: 1}}", (1, 4 << 20), "Burstable"),
+    ],
+)
+def test_pod_level_resources(
+    tmp_path: Path, container: str, pod_level: str, requests: tuple[int, int], qos: str
+) -> None:
+    """Requests that the pod leaves out are its containers', then its limits; the class follows."""
+    (pod,) = load(tmp_path, one_container(container, f"resources: {pod_level}"))
 
-    (pod,) = load(tmp_path, one_container("{limits: {cpu: 1}}", more))
+    total = pod.total_requests()
+    assert (total["cpu"], total["memory"]) == requests
+    assert pod.qos == qos
 
-    assert pod.qos is QosClass.GUARANTEED
-    assert pod.total_requests()["cpu"] == 2
+
+def test_pod_level_requests_count_init_containers(tmp_path: Path) -> None:
+    """What is missing is the peak of the containers: sidecars add up, an init container may top."""
+    more = "resources: {limits: {cpu: 9, memory: 1Gi}}\n  initContainers: "
+    sidecar = "{name: s, restartPolicy: Always, resources: {requests: {cpu: 1}}}"
+    setup = "{name: i, resources: {requests: {cpu: 4}}}"
+
+    (pod,) = load(tmp_path, one_container("{requests: {cpu: 2}}", f"{more}[{sidecar}, {setup}]"))
+
+    assert pod.resources is not None
+    assert pod.resources.requests == {"cpu": 5, "memory": 1 << 30}
+
+
+def test_pod_level_limits_of_huge_pages(tmp_path: Path) -> None:
+    """They are the containers' where the pod names none, and so are the requests."""
+    (pod,) = load(
+        tmp_path,
+        one_container("{limits: {cpu: 1, hugepages-2Mi: 4Mi}}", "resources: {limits: {cpu: 1}}"),
+    )
+
+    assert pod.resources is not None
+    assert pod.resources.limits == pod.resources.requests == {"cpu": 1, "hugepages-2Mi": 4 << 20}
 
 
 @pytest.mark.parametrize("resources", ["{}", "{limits: {}}", "{requests: {}, limits: {}}"])
@@ -219,8 +264,11 @@ def test_leaves_out_other_kinds_and_says_so(tmp_path: Path) -> None:
             "spec.resources: found an empty list; expected a mapping",
         ),
         (one_container("{limits: {cpu: -1}}"), "limits.cpu: -1 is negative"),
-        (one_container("{limits: {cpus: 1}}"), "limits.cpus: 'cpus' is no resource of a container"),
-        (one_container("{limits: {numa-0: 1}}"), "limits.numa-0: 'numa-0' is no resource"),
+        (
+            one_container("{limits: {cpus: 1}}"),
+            "limits.cpus: 'cpus' is not a resource of a",
+        ),
+        (one_container("{limits: {numa-0: 1}}"), "limits.numa-0: 'numa-0' is not a resource"),
         (
             one_container("{limits: {cpu: 1}, requests: {cpu: 2}}"),
             "requests.cpu: found 2; expected at most the limit, 1",
@@ -231,11 +279,45 @@ def test_leaves_out_other_kinds_and_says_so(tmp_path: Path) -> None:
         ),
         (
             one_container("{requests: {a/numa-0: 1}}"),
-            "requests.a/numa-0: found 1; expected a limit beside it, equal to the request",
+            "requests.a/numa-0: found 1; expected a limit too, equal to the request",
         ),
         (
             one_container("{limits: {a/numa-0: 500m}}"),
             "limits.a/numa-0: found '500m'; expected a whole number of devices",
+        ),
+        (
+            one_container("{limits: {hugepages-2Mi: 2Mi}}"),
+            r"spec.containers\[0\].resources: found huge pages only; expected cpu or memory with",
+        ),
+        (
+            one_container("{limits: {cpu: 1, hugepages-2Mi: 3Mi}}"),
+            "limits.hugepages-2Mi: found 3Mi; expected a multiple of 2Mi, the size of a page",
+        ),
+        (
+            one_container("{limits: {cpu: 1, hugepages-huge: 2Mi}}"),
+            "limits.hugepages-huge: the name has no size of a page; expected one such as",
+        ),
+        (
+            one_container("{limits: {cpu: 1, hugepages-0: 2Mi}}"),
+            "limits.hugepages-0: the name has no size of a page",
+        ),
+        (
+            one_container("{requests: {cpu: 3}}", "resources: {requests: {cpu: 2500m}}"),
+            "resources.requests.cpu: found 2500m; expected at least what its containers have, 3",
+        ),
+        (
+            one_container("{requests: {cpu: 3}}", "resources: {limits: {cpu: 2}}"),
+            "spec.resources.requests.cpu: found 3; expected at most the limit, 2",
+        ),
+        (
+            one_container(
+                "{limits: {cpu: 3}, requests: {cpu: 1}}", "resources: {limits: {cpu: 2}}"
+            ),
+            "spec.resources.limits.cpu: found 2; expected at least what its containers have, 3",
+        ),
+        (
+            one_container("{}", "resources: {requests: {cpu: 1, hugepages-2Mi: 2Mi}}"),
+            "spec.resources.requests.hugepages-2Mi: found 2Mi; expected a limit too",
         ),
         (
             one_container("{}", "initContainers: [{name: app}]"),
@@ -243,7 +325,7 @@ def test_leaves_out_other_kinds_and_says_so(tmp_path: Path) -> None:
         ),
         (
             one_container("{}", "resources: {limits: {a/numa-0: 1}}"),
-            "spec.resources.limits.a/numa-0: 'a/numa-0' is no resource of a whole pod",
+            "spec.resources.limits.a/numa-0: 'a/numa-0' is not a resource of a whole pod",
         ),
     ],
 )

@@ -2,19 +2,13 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 
 from attrs import frozen
 
 from numa_trio.workloads.fields import BadFile, Field, plain, read_documents
-from numa_trio.workloads.pod import Container, ContainerKind, Pod, Resources
-from numa_trio.workloads.quantity import milli, shown
-from numa_trio.workloads.resource_names import (
-    is_container_resource,
-    is_extended_resource,
-    is_huge_pages,
-)
+from numa_trio.workloads.pod import Container, ContainerKind, Pod
+from numa_trio.workloads.requirements import read_container_resources, read_pod_resources
 
 _POD_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -75,21 +69,20 @@ def _pod(document: Field) -> Pod:
     apps = [_container(field, ContainerKind.APP) for field in spec.child("containers").elements()]
     if not apps:
         raise spec.child("containers").bad("a list with at least one container")
+    containers = (*init_containers, *apps)
     names: set[str] = set()
-    for container in [*init_containers, *apps]:
+    for container in containers:
         if container.name in names:
             raise BadFile(
                 f"{spec.where}: two containers are named {container.name!r}; give each a name of"
                 " its own"
             )
         names.add(container.name)
-    pod_level = _resources(spec.child("resources"), pod_level=True)
     return Pod(
         name=metadata.child("name").name(_POD_NAME),
         namespace=_namespace(metadata.child("namespace")),
-        containers=(*init_containers, *apps),
-        # As `IsPodLevelResourcesSet` has it, empty ones are none.
-        resources=pod_level if pod_level.requests or pod_level.limits else None,
+        containers=containers,
+        resources=read_pod_resources(spec.child("resources"), containers),
     )
 
 
@@ -105,50 +98,6 @@ def _init_container(container: Field) -> Container:
 def _container(container: Field, kind: ContainerKind) -> Container:
     return Container(
         name=container.child("name").name(_LABEL),
-        resources=_resources(container.child("resources"), pod_level=False),
+        resources=read_container_resources(container.child("resources")),
         kind=kind,
     )
-
-
-def _resources(field: Field, *, pod_level: bool) -> Resources:
-    if field.value is None:
-        return Resources()
-    requests = _quantities(field.child("requests"), pod_level)
-    limits = _quantities(field.child("limits"), pod_level)
-    for name, limit in limits.items():
-        request = requests.setdefault(name, limit)  # the API server's default
-        if request > limit or (request < limit and _must_equal_limit(name)):
-            expected = f"the limit, {field.child('limits').child(name).value}"
-            at_most = "" if _must_equal_limit(name) else "at most "
-            raise field.child("requests").child(name).bad(at_most + expected)
-    for name in requests:
-        if name not in limits and _must_equal_limit(name):
-            request_field = field.child("requests").child(name)
-            raise request_field.bad("a limit beside it, equal to the request")
-    return Resources(requests, limits)
-
-
-def _must_equal_limit(name: str) -> bool:
-    return is_extended_resource(name) or is_huge_pages(name)
-
-
-def _quantities(field: Field, pod_level: bool) -> dict[str, Fraction]:
-    return {name: _quantity(name, value, pod_level) for name, value in field.items()}
-
-
-def _quantity(name: str, field: Field, pod_level: bool) -> Fraction:
-    if pod_level and name not in {"cpu", "memory"} and not is_huge_pages(name):
-        raise BadFile(
-            f"{field.where}: {shown(name)} is no resource of a whole pod;"
-            " expected cpu, memory or hugepages-<size>"
-        )
-    if not is_container_resource(name):
-        raise BadFile(
-            f"{field.where}: {shown(name)} is no resource of a container; expected cpu, memory,"
-            " ephemeral-storage, hugepages-<size> or <domain>/<name> such as numa-align/numa-0"
-        )
-    # Of resource lists the API server keeps thousandths, rounded up.
-    quantity = Fraction(milli(field.quantity()), 1000)
-    if is_extended_resource(name) and quantity.denominator != 1:
-        raise field.bad("a whole number of devices")
-    return quantity

@@ -15,7 +15,7 @@ _UID_NAMESPACE = uuid.UUID("3bb8c4f5-9b42-4a0c-8d6c-2f1f6d0d7c5a")  # any fixed 
 
 
 class ContainerKind(StrEnum):
-    """When a container runs: before the others, beside them from the start, or as an app."""
+    """When a container runs: before the others, with them from the start, or as an app."""
 
     INIT = "init"
     SIDECAR = "sidecar"
@@ -88,7 +88,7 @@ class Pod:
     def total_requests(self) -> dict[str, Fraction]:
         """What the scheduler counts: the most that the pod needs at any time.
 
-        Ordinary init containers run one at a time; sidecars run beside all that start after them.
+        Ordinary init containers run one at a time; sidecars run with all that start after them.
         """
         total = peak_requests([(c.kind, c.resources.requests) for c in self.containers])
         return total | dict(self.resources.requests) if self.resources else total

@@ -59,3 +59,8 @@ def whole(quantity: Fraction) -> int:
 def milli(quantity: Fraction) -> int:
     """The quantity in thousandths, rounded up, as Kubernetes' `MilliValue()`."""
     return math.ceil(quantity * 1000)
+
+
+def decimal(quantity: Fraction) -> str:
+    """A quantity of whole thousandths as Kubernetes writes it: `2`, `500m`."""
+    return str(quantity) if quantity.denominator == 1 else f"{milli(quantity)}m"

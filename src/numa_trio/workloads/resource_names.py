@@ -5,6 +5,8 @@ Source: k8s.io/kubernetes/pkg/apis/core/v1/helper and apis/core/validation.
 
 import re
 
+HUGE_PAGES = "hugepages-"  # and the size of a page
+
 _NATIVE = frozenset({"cpu", "memory", "ephemeral-storage"})
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -14,7 +16,7 @@ _RESERVED_PREFIX = "requests."  # an extended resource's quota is named requests
 
 def is_huge_pages(name: str) -> bool:
     """Whether it names huge pages, as `hugepages-2Mi`."""
-    return name.startswith("hugepages-")
+    return name.startswith(HUGE_PAGES)
 
 
 def is_container_resource(name: str) -> bool:
