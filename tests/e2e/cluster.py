@@ -176,24 +176,42 @@ class Cluster:
 
     def run_pod(self, pod: Json) -> Outcome:
         """Create a pod, wait until it is over, and delete it."""
+        outcome = self.start_pod(pod, running=False)
+        if outcome.denied is not None:
+            return outcome
         name, namespace = name_of(pod), self.plan.namespace
+        log = ""
+        if outcome.state.phase == "Succeeded":
+            # Kubelet reads the log, and with some distributions is the API server too: where
+            # the pod has restarted it, this waits.
+            log = self.until(lambda: self.kubectl("logs", name, "-n", namespace)) or ""
+        self.delete_pod(name)
+        return Outcome(None, outcome.state, log)
+
+    def start_pod(self, pod: Json, *, running: bool = True) -> Outcome:
+        """Create a pod, and wait until it is over, or if `running` counts, until it runs."""
         try:
             self.kubectl.create(pod)
         except KubectlFailed as failed:
             return Outcome(failed.said, PodState("Denied"))
 
-        def over() -> PodState | None:
-            state = parse_pod(self.kubectl.get("pod", name, "-n", namespace))
-            return state if state.over else None
+        def there() -> PodState | None:
+            state = self._state(name_of(pod))
+            return state if state.over or (running and state.phase == "Running") else None
 
-        state = self.until(over) or parse_pod(self.kubectl.get("pod", name, "-n", namespace))
-        log = ""
-        if state.phase == "Succeeded":
-            # Kubelet reads the log, and with some distributions is the API server too: where
-            # the pod has restarted it, this waits.
-            log = self.until(lambda: self.kubectl("logs", name, "-n", namespace)) or ""
-        self.until(lambda: self.kubectl("delete", "pod", name, "-n", namespace))
-        return Outcome(None, state, log)
+        return Outcome(None, self.until(there) or self._state(name_of(pod)))
+
+    def pod_state(self, name: str) -> PodState:
+        """What the API server says of a pod, as soon as it answers."""
+        return self.until(lambda: self._state(name)) or PodState("Unknown")
+
+    def delete_pod(self, name: str) -> None:
+        """Delete a pod if it is there, as soon as the API server answers."""
+        where = ("-n", self.plan.namespace, "--ignore-not-found")
+        self.until(lambda: self.kubectl("delete", "pod", name, *where))
+
+    def _state(self, name: str) -> PodState:
+        return parse_pod(self.kubectl.get("pod", name, "-n", self.plan.namespace))
 
 
 def name_of(thing: Json) -> str:

@@ -27,6 +27,7 @@ class Fault(StrEnum):
     NOTHING_REFUSED = "kubelet admits what it has to refuse"
     NO_RESTART = "systemctl says it restarted kubelet, and kubelet lives on"
     LOST_BY_KUBELET_RESTART = "the plugin does not register with the new kubelet"
+    LATE_AFTER_KUBELET_RESTART = "the plugin registers after kubelet has looked at running pods"
     LOST_BY_ROLLOUT = "the new pod's stream ends with the old pod"
 
 
@@ -90,7 +91,7 @@ class FakeCluster:
                 return ""
             case ["delete", "pod", name, *_]:
                 self.pods.pop(name, None)
-                return ""
+                return f'pod "{name}" deleted'
             case ["rollout", "status", *_]:
                 if Fault.NO_ROLLOUT in self.faults:
                     raise KubectlFailed(arguments, "timed out waiting for the condition")
@@ -168,7 +169,8 @@ class FakeCluster:
         strict = node.topology in {"restricted", "single-numa-node"}
         if strict and not aligned and Fault.NOTHING_REFUSED not in self.faults:
             return {**pod, "status": _failed("TopologyAffinityError")}
-        return {**pod, "log": self._placement(node, min(wanted)), "status": {"phase": "Succeeded"}}
+        phase = "Running" if any(each.get("stdin") for each in _containers(pod)) else "Succeeded"
+        return {**pod, "log": self._placement(node, min(wanted)), "status": {"phase": phase}}
 
     def _placement(self, node: FakeNode, numa_node: int) -> str:
         everywhere = frozenset().union(*node.numa_nodes.values())
@@ -189,6 +191,10 @@ class FakeCluster:
         node.shown_from = self.time + 5
         if Fault.LOST_BY_KUBELET_RESTART in self.faults:
             node.served = 0
+        if Fault.LATE_AFTER_KUBELET_RESTART in self.faults or not node.served:
+            for pod in self.pods.values():
+                if pod["status"]["phase"] == "Running" and pod["spec"].get("initContainers"):
+                    pod["status"] = _failed("UnexpectedAdmissionError")
         self._away_until = self.time + 4
         return f"restarted {node.service}\n"
 

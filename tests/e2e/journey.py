@@ -1,6 +1,6 @@
 """The checks in order, from the first deployment to the last."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from itertools import count
 from typing import Literal
@@ -21,6 +21,7 @@ from e2e.verdicts import (
     judge,
     memory_is_of,
     ran,
+    ran_on,
     skip,
     slots_are,
     why_not_refused,
@@ -122,7 +123,29 @@ class Journey:
         yield Result(check, machine.name, ran(outcome.state, outcome.denied))
 
     def _kubelet_restart(self, plugin: Plugin, machine: Machine, pod: str) -> Iterator[Result]:
-        """After a restart of kubelet the slots come back, and pods are admitted."""
+        """After a restart of kubelet the slots come back, pods live on, and pods are admitted."""
+        keeper = f"keeper-{next(self._numbers)}"
+        node = max(machine.advertised, default=0)
+        kept = self.cluster.start_pod(self._make.keeper(keeper, machine.name, node))
+        renewed = yield from self._restarted(plugin, machine, pod)
+        if renewed:
+            event = "kubelet restart"
+            yield from self._slots(f"allocatable after {event}", [machine], self._capacity)
+            yield Result(
+                f"running pod with an init container lives on after {event}",
+                machine.name,
+                ran_on(self.cluster.pod_state(keeper))
+                if kept.state.phase == "Running"
+                else skip(f"it did not run before: {ran(kept.state, kept.denied).seen}"),
+            )
+        self.cluster.delete_pod(keeper)
+        if renewed:
+            yield from self._admitted("kubelet restart", [machine])
+
+    def _restarted(
+        self, plugin: Plugin, machine: Machine, pod: str
+    ) -> Generator[Result, None, bool]:
+        """Restart kubelet; returns whether there is a new one."""
         check = "kubelet restart"
 
         def generation() -> str:
@@ -134,14 +157,14 @@ class Journey:
         said = (outcome.denied or outcome.log or str(outcome.state)).strip()
         if not said.startswith(RESTARTED):
             yield Result(check, machine.name, skip(f"could not restart kubelet: {said}"))
-            return
+            return False
         if not self.cluster.until(lambda: generation() != before or None):
             yield Result(
                 check, machine.name, judge(False, f"{said}, but kubelet.sock is the old one")
             )
-            return
+            return False
         yield Result(check, machine.name, judge(True, f"{said}; a new kubelet.sock"))
-        yield from self._back("kubelet restart", [machine])
+        return True
 
     def _plugin_rollout(
         self, plugin: Plugin, machines: list[Machine], before: dict[str, str]
@@ -153,11 +176,15 @@ class Journey:
         renewed = set(pods) == set(before) and not set(pods.values()) & set(before.values())
         seen = f"{len(set(pods.values()) - set(before.values()))} of {len(before)} pods replaced"
         yield Result("plugin rollout", "cluster", judge(renewed, seen))
-        yield from self._back("plugin rollout", machines)
+        event = "plugin rollout"
+        yield from self._slots(f"allocatable after {event}", machines, self._capacity)
+        yield from self._admitted(event, machines)
 
-    def _back(self, event: str, machines: list[Machine]) -> Iterator[Result]:
-        capacity = self.cluster.plan.capacity
-        yield from self._slots(f"allocatable after {event}", machines, capacity)
+    @property
+    def _capacity(self) -> int:
+        return self.cluster.plan.capacity
+
+    def _admitted(self, event: str, machines: list[Machine]) -> Iterator[Result]:
         for machine in machines:
             for numa_node in machine.advertised[:1]:
                 outcome = self._run(machine, Probe("app", (numa_node,)))

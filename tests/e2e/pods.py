@@ -72,6 +72,14 @@ class PodMaker:
         }
         return self._pod(name, spec)
 
+    def keeper(self, name: str, machine: str, numa_node: int) -> Json:
+        """A Guaranteed pod on a NUMA node that runs until it is deleted, with an init container."""
+        init, app = (self._container(Probe(role, (numa_node,))) for role in ("init", "keeper"))
+        # Nothing ever comes on its standard input, which kubelet holds open.
+        forever = {"command": ["cat"], "stdin": True}
+        spec = {**_on(machine), "initContainers": [init], "containers": [app | forever]}
+        return self._pod(name, spec)
+
     def kubelet_restart(self, name: str, machine: str) -> Json:
         """A privileged pod that restarts the kubelet of `machine` through systemd."""
         container = {

@@ -55,6 +55,7 @@ def test_a_sound_cluster_passes_every_check() -> None:
         "init container without the resource is refused",
         "init container with the resource runs",
         "allocatable after kubelet restart",
+        "running pod with an init container lives on after kubelet restart",
         "pod on NUMA node 0 after kubelet restart",
         "allocatable after plugin rollout",
         "capacity changed to 7",
@@ -78,6 +79,10 @@ def test_nothing_is_left_behind() -> None:
         (Fault.NO_RESTART, "kubelet restart"),
         (Fault.LOST_BY_KUBELET_RESTART, "allocatable after kubelet restart"),
         (Fault.LOST_BY_KUBELET_RESTART, "pod on NUMA node 0 after kubelet restart"),
+        (
+            Fault.LATE_AFTER_KUBELET_RESTART,
+            "running pod with an init container lives on after kubelet restart",
+        ),
         (Fault.LOST_BY_ROLLOUT, "allocatable after plugin rollout"),
     ],
 )
@@ -132,7 +137,10 @@ def test_a_denial_for_another_reason_is_a_failure() -> None:
 def test_a_full_node_is_skipped_with_the_schedulers_words() -> None:
     """Where there is no CPU left the plugin is not to blame."""
     results = _run(FakeCluster([FakeNode("a", TWO_NODES)], faults=frozenset({Fault.NO_ROOM})))
-    assert "Insufficient cpu" in _with(results, Verdict.SKIPPED)["pod on NUMA node 0"]
+    skipped = _with(results, Verdict.SKIPPED)
+    assert "Insufficient cpu" in skipped["pod on NUMA node 0"]
+    kept = skipped["running pod with an init container lives on after kubelet restart"]
+    assert "it did not run before: no room" in kept
 
 
 def test_a_host_without_a_kubelet_service_is_skipped() -> None:

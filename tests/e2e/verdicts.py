@@ -71,6 +71,11 @@ def ran(state: PodState, denied: str | None) -> Finding:
     return judge(state.phase == "Succeeded", str(state))
 
 
+def ran_on(state: PodState) -> Finding:
+    """A pod that ran before something happened runs still."""
+    return judge(state.phase == "Running", str(state))
+
+
 def environment_is(placement: Placement, numa_node: int) -> Finding:
     """NUMA_NODE names the node that was asked for."""
     seen = "unset" if placement.numa_node is None else placement.numa_node
