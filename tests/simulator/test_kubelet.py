@@ -1,21 +1,31 @@
 """The kubelet stand-in does what a real kubelet 1.36 does, on real sockets."""
 
+import base64
 import json
 import socket
 import stat
+import zlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from numa_trio.kubelet.errors import KubeletUnavailable, RegistrationRefused
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.plugin.messages import ContainerAllocation, PluginOptions
 from numa_trio.plugin.resource import NumaResource
-from numa_trio.simulator.checkpoint import CHECKPOINT, restore_checkpoint, write_checkpoint
+from numa_trio.simulator.checkpoint import (
+    CHECKPOINT,
+    BadCheckpoint,
+    restore_checkpoint,
+    write_checkpoint,
+)
 from numa_trio.simulator.devices import Allocation, DeviceManager, Holder
 from numa_trio.simulator.events import EventKind
 from numa_trio.simulator.kubelet import (
@@ -790,3 +800,24 @@ async def test_many_variables_survive_in_the_checkpoint(tmp_path: Path) -> None:
     restore_checkpoint(tmp_path, restored)
 
     assert restored.allocations == devices.allocations
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_for_an_answer(answer: bytes) -> None:
+    """A checkpoint with right sums whose answer is no message is unreadable, and nothing worse."""
+    entry = {
+        "PodUID": "uid",
+        "ContainerName": "app",
+        "ResourceName": NUMA_1,
+        "DeviceIDs": {"1": ["numa-1-0"]},
+        "AllocResp": base64.b64encode(answer).decode(),
+    }
+    data = {"PodDeviceEntries": [entry], "RegisteredDevices": {}}
+    checksum = zlib.crc32(json.dumps(data, sort_keys=True).encode())
+    devices = DeviceManager(frozenset({0, 1}))
+    with TemporaryDirectory() as directory:
+        path = Path(directory)
+        (path / CHECKPOINT).write_text(json.dumps({"Data": data, "Checksum": checksum}))
+        with suppress(BadCheckpoint):
+            restore_checkpoint(path, devices)
+            assert devices.allocations[Holder("uid", "app", NUMA_1)].device_ids == ("numa-1-0",)

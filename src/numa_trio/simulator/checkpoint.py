@@ -8,10 +8,9 @@ import base64
 import json
 import secrets
 import zlib
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from numa_trio.plugin.messages import ContainerAllocation
+from numa_trio.kubelet.rpc.messages import dump_allocation, load_allocation
 from numa_trio.simulator.devices import Allocation, DeviceManager, Holder
 
 CHECKPOINT = "kubelet_internal_checkpoint"
@@ -53,7 +52,7 @@ def restore_checkpoint(directory: Path, devices: DeviceManager) -> None:
         for entry in data["PodDeviceEntries"] or ():
             holder = Holder(entry["PodUID"], entry["ContainerName"], entry["ResourceName"])
             ids = dict.fromkeys(each for ids in entry["DeviceIDs"].values() for each in ids)
-            answer = ContainerAllocation(_decode(base64.b64decode(entry["AllocResp"])))
+            answer = load_allocation(base64.b64decode(entry["AllocResp"]))
             devices.allocations[holder] = Allocation(tuple(ids), answer)
         for resource in data["RegisteredDevices"]:
             devices.expect(resource)
@@ -73,55 +72,9 @@ def _entry(devices: DeviceManager, holder: Holder, allocation: Allocation) -> di
         "ContainerName": holder.container,
         "ResourceName": holder.resource,
         "DeviceIDs": by_node,
-        "AllocResp": base64.b64encode(_encode(allocation.answer.environment)).decode("ascii"),
+        "AllocResp": base64.b64encode(dump_allocation(allocation.answer)).decode("ascii"),
     }
 
 
 def _checksum(data: object) -> int:
     return zlib.crc32(json.dumps(data, sort_keys=True).encode())
-
-
-# AllocResp is a ContainerAllocateResponse in protobuf's wire format, of which only the map `envs`
-# is kept: field 1, repeated; in each entry the name is field 1 and the value field 2.
-
-
-def _encode(environment: Mapping[str, str]) -> bytes:
-    return b"".join(
-        _field(1, _field(1, name.encode()) + _field(2, value.encode()))
-        for name, value in environment.items()
-    )
-
-
-def _decode(message: bytes) -> dict[str, str]:
-    environment = {}
-    for number, content in _fields(message):
-        if number == 1:
-            entry = dict(_fields(content))
-            environment[entry.get(1, b"").decode()] = entry.get(2, b"").decode()
-    return environment
-
-
-def _field(number: int, content: bytes) -> bytes:
-    length = len(content)
-    encoded = bytearray([number << 3 | 2])
-    while length > 0x7F:
-        encoded.append(length & 0x7F | 0x80)
-        length >>= 7
-    return bytes(encoded) + bytes([length]) + content
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of a message that has none but those with a length."""
-    position = 0
-    while position < len(message):
-        number = message[position] >> 3
-        length, shift = 0, 0
-        while True:
-            position += 1
-            length |= (message[position] & 0x7F) << shift
-            shift += 7
-            if message[position] < 0x80:
-                break
-        position += 1
-        yield number, message[position : position + length]
-        position += length

@@ -14,6 +14,9 @@ from numa_trio.plugin.messages import (
 HEALTHY = "Healthy"
 UNHEALTHY = "Unhealthy"
 
+# What the generated code raises, for bytes that are no message.
+_UNPARSABLE = (AttributeError, EOFError, LookupError, OverflowError, TypeError, ValueError)
+
 
 def encode_registration(registration: Registration) -> api.RegisterRequest:
     """The message of Register."""
@@ -78,6 +81,24 @@ def encode_allocate_request(requests: Sequence[Sequence[str]]) -> api.AllocateRe
 def encode_allocation(environment: Mapping[str, str]) -> api.ContainerAllocateResponse:
     """What one container gets."""
     return api.ContainerAllocateResponse(envs=dict(environment))
+
+
+def decode_allocation(message: api.ContainerAllocateResponse) -> ContainerAllocation:
+    """What one container gets, as far as it is kept: its environment."""
+    return ContainerAllocation(dict(message.envs))
+
+
+def dump_allocation(allocation: ContainerAllocation) -> bytes:
+    """What one container gets, in the wire format, as kubelet's checkpoint keeps it."""
+    return bytes(encode_allocation(allocation.environment))
+
+
+def load_allocation(data: bytes) -> ContainerAllocation:
+    """The opposite of `dump_allocation`; raises `ValueError` if these bytes are no such message."""
+    try:
+        return decode_allocation(api.ContainerAllocateResponse.parse(data))
+    except _UNPARSABLE as problem:
+        raise ValueError(f"not a ContainerAllocateResponse: {problem!r}") from problem
 
 
 def encode_allocations(allocations: Sequence[ContainerAllocation]) -> api.AllocateResponse:

@@ -50,7 +50,7 @@ class PluginClient:
         """Call Allocate with the device ids of each container; only environments are kept."""
         message = messages.encode_allocate_request(requests)
         answer = await self._call(self._stub.allocate, message)
-        return [ContainerAllocation(dict(one.envs)) for one in answer.container_responses]
+        return [messages.decode_allocation(one) for one in answer.container_responses]
 
     async def preferred_allocation(
         self, requests: Sequence[PreferredAllocationRequest]
