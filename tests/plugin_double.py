@@ -93,7 +93,8 @@ class PluginDouble:
         """Call Register; raises what the bridge raises."""
         given = {"resource_name": self.name, "endpoint": self.endpoint, **changes}
         async with connect_kubelet(self.directory / "kubelet.sock") as kubelet:
-            await kubelet.register(Registration(**given))
+            with self.server.registering():
+                await kubelet.register(Registration(**given))
 
     async def die(self) -> None:
         """End the streams, close and remove the socket."""

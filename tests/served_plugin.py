@@ -1,16 +1,22 @@
 """A served plugin in a thread of its own, so that plain sockets and grpcio can be its peers."""
 
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import trio
 
+from grpcio_kubelet import DevicePluginOptions, Empty, GrpcioPlugin
 from numa_trio.kubelet.plugin_socket import PluginSocket
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.kubelet.rpc.plugin_server import PluginServer
+from numa_trio.kubelet.rpc.server import Connection
 from numa_trio.plugin.resource import NumaResource
+
+T = TypeVar("T")
 
 
 class ServedPlugin:
@@ -35,6 +41,25 @@ class ServedPlugin:
 
     def _count_streams(self, streams: int) -> None:
         self.streams = streams
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Those that are open now."""
+        return self._ask(lambda: list(self.server._server.connections))
+
+    def register(self, plugin: GrpcioPlugin) -> None:
+        """Let `plugin` be known as kubelet's, as at a registration."""
+        with self.server.registering():
+            plugin.call("GetDevicePluginOptions", Empty(), DevicePluginOptions)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not self._ask(condition):
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        return trio.from_thread.run_sync(question, trio_token=self._token)
 
     def __enter__(self) -> Self:
         self._thread.start()

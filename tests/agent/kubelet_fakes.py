@@ -1,7 +1,7 @@
 """Small stand-ins for the two sides of the bridge, for tests in virtual time."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from socket import socket
 from typing import NoReturn
@@ -40,6 +40,11 @@ class FakeServer:
 
     def update(self, plugin: DevicePlugin) -> None:
         self.updates.append(plugin)
+
+    @contextmanager
+    def registering(self) -> Iterator[None]:
+        self.status.streams_changed(0)
+        yield
 
     async def end_streams(self) -> None:
         self.streams_ended += 1

@@ -141,6 +141,27 @@ async def test_a_stream_that_ends_before_the_answer_is_lost_too(
     assert kubelet.times[1] <= 0.05
 
 
+async def test_a_stream_that_came_and_went_is_a_lost_one(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Before the answer to Register, too: kubelet did open one, so that is not the reason."""
+
+    class HastyKubelet(FakeKubelet):
+        async def register(self, registration: Registration) -> None:
+            await super().register(registration)
+            if len(self.calls) == 1:
+                self.statuses[registration.resource_name].streams_changed(0)
+
+    kubelet = HastyKubelet()
+    advertised = beside(kubelet)
+    nursery.start_soon(keep_registered, advertised, kubelet, "numa-0.sock")
+    await advertised.status.until(lambda: len(kubelet.calls) == 2)
+    await advertised.status.until(lambda: advertised.status.phase is Phase.STREAMING)
+    assert trio.current_time() < 1
+    assert advertised.counts.reregistrations[Ending.STREAM_LOST] == 1
+    assert advertised.counts.reregistrations[Ending.NO_STREAM] == 0
+
+
 async def test_another_stream_does_not_hide_the_loss_of_kubelets(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:

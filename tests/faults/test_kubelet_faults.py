@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ from attrs import evolve
 from trio.testing import MockClock
 
 from fault_rig import RESOURCES, Rig, open_rig
-from numa_trio.kubelet.errors import RegistrationRefused
+from numa_trio.agent.counts import Outcome
+from numa_trio.agent.status import Phase
+from numa_trio.kubelet.errors import PluginUnavailable, RegistrationRefused
 from numa_trio.kubelet.plugin_socket import PluginSocket
-from numa_trio.kubelet.rpc.plugin_client import PluginClient
+from numa_trio.kubelet.rpc.plugin_client import PluginClient, connect_plugin
 from numa_trio.kubelet.rpc.registration_server import serve_registration
 from numa_trio.plugin.messages import Registration
 from numa_trio.simulator import plugin_connections
@@ -293,6 +296,60 @@ async def test_kubelet_that_never_opens_list_and_watch(autojump_clock: MockClock
     calls = await _with_another_kubelet(rig, trio.lowlevel.checkpoint)
     # Each of two resources: ten seconds without a stream, then a backoff of five at the most.
     assert 2 * 600 / 15 - 2 <= calls <= 2 * 600 / 10 + 2
+
+
+async def test_a_stranger_holds_the_stream_that_kubelet_does_not_open(
+    autojump_clock: MockClock, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its stream gets lists and counts for nothing: not ready, registered again and again."""
+
+    async def opens_none(*_arguments: object) -> None:
+        await trio.sleep_forever()
+
+    lists: list[int] = []
+
+    async def stranger() -> None:
+        while True:
+            with suppress(PluginUnavailable):
+                async with connect_plugin(rig.directory / "numa-1.sock") as plugin:
+                    await plugin.options()
+                    await plugin.list_and_watch(lambda devices: lists.append(len(devices)))
+            await trio.sleep(0.5)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PluginConnections, "_follow", opens_none)
+        await rig.kubelet.start()
+        agent = (await rig.start_agent()).agent
+        rig.nursery.start_soon(stranger)
+        for _ in range(20):
+            await trio.sleep(31)
+            assert not any(one.status.phase is Phase.STREAMING for one in agent.resources)
+        assert set(lists) == {4}
+    assert all(one.counts.registrations[Outcome.ACCEPTED] >= 40 for one in agent.resources)
+    await rig.everything_allocatable(within=15 + AT_ONCE)
+
+
+async def test_a_strangers_stream_comes_and_goes(autojump_clock: MockClock, running: Rig) -> None:
+    """Kubelet's stream goes on, and nothing is registered again."""
+    [agent] = running.agents
+    events = running.kubelet.log.events
+    before = len(events)
+    for _ in range(5):
+        async with (
+            connect_plugin(running.directory / "numa-1.sock") as plugin,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(_hold_stream, plugin)
+            await trio.sleep(30)
+            nursery.cancel_scope.cancel()
+        await trio.sleep(30)
+    assert len(events) == before
+    assert running.allocatable() == dict.fromkeys(RESOURCES, 4)
+    assert [one.status.endings for one in agent.agent.resources] == [0, 0]
+
+
+async def _hold_stream(plugin: PluginClient) -> None:
+    await plugin.list_and_watch(lambda _devices: None)
 
 
 async def _with_another_kubelet(rig: Rig, answering: object) -> int:

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import socket
 import struct
 import subprocess
 import sys
@@ -11,31 +10,23 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from h2.config import H2Configuration
-from h2.connection import H2Connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpcio_kubelet import DevicePluginOptions, Empty, GrpcioPlugin
-from numa_trio.kubelet.rpc.server import MAX_CONNECTIONS, MAX_RESETS
+from http2_peer import (
+    CALL,
+    EMPTY_SETTINGS,
+    PREFACE,
+    client,
+    connect,
+    frame,
+    is_dropped,
+    send,
+)
+from numa_trio.kubelet.rpc.limits import MAX_CONNECTIONS, MAX_RESETS
 from numa_trio.kubelet.socket_file import Peer
 from served_plugin import ServedPlugin
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-EMPTY_SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-CALL = [
-    (":method", "POST"),
-    (":scheme", "http"),
-    (":authority", "localhost"),
-    (":path", "/v1beta1.DevicePlugin/Allocate"),
-    ("te", "trailers"),
-    ("content-type", "application/grpc"),
-]
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """A frame of RFC 9113, section 4.1."""
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
 @pytest.fixture(scope="module")
@@ -59,35 +50,6 @@ def still_well(kubelet: GrpcioPlugin) -> bool:
     kubelet.call("GetDevicePluginOptions", Empty(), DevicePluginOptions)
     answer = kubelet.allocate(["numa-1-0"])
     return kubelet.stream.is_active() and answer.container_responses[0].envs["NUMA_NODE"] == "1"
-
-
-def connect(served: ServedPlugin) -> socket.socket:
-    peer = socket.socket(socket.AF_UNIX)
-    peer.settimeout(60)
-    peer.connect(str(served.path))
-    return peer
-
-
-def is_dropped(peer: socket.socket) -> bool:
-    """Whether the connection ends; fails after the timeout if it does not."""
-    with suppress(ConnectionResetError):
-        while peer.recv(65536):
-            pass
-    return True
-
-
-def send(peer: socket.socket, data: bytes) -> None:
-    """Send as much as the other side takes before it hangs up."""
-    with suppress(BrokenPipeError, ConnectionResetError):
-        peer.sendall(data)
-
-
-def client() -> H2Connection:
-    made = H2Connection(
-        H2Configuration(client_side=True, validate_outbound_headers=False, header_encoding=None)
-    )
-    made.initiate_connection()
-    return made
 
 
 def flood_of_streams() -> bytes:
@@ -114,6 +76,29 @@ def header_bomb() -> bytes:
     return peer.data_to_send()
 
 
+def header_of_a_mebibyte() -> bytes:
+    """One header field, not compressed, in many frames."""
+    field = b"\x00\x01x\x7f\x81\xfe\x3f" + b"x" * (1 << 20)
+    pieces = [field[start : start + 16_384] for start in range(0, len(field), 16_384)]
+    return (
+        PREFACE
+        + EMPTY_SETTINGS
+        + frame(1, 0, 1, pieces[0])
+        + b"".join(frame(9, 0, 1, piece) for piece in pieces[1:])
+    )
+
+
+def tiny_frames() -> bytes:
+    """A request that comes byte by byte, each in a frame of its own, and never ends."""
+    peer = client()
+    for stream in range(1, 9, 2):
+        peer.send_headers(stream, CALL)
+        peer.send_data(stream, b"\0" + struct.pack(">I", 60_000))
+        for _ in range(15_000):
+            peer.send_data(stream, b"x")
+    return peer.data_to_send()
+
+
 def oversized_frame() -> bytes:
     """A frame above SETTINGS_MAX_FRAME_SIZE."""
     return PREFACE + EMPTY_SETTINGS + frame(0, 0, 1, b"\0" * 20_000)
@@ -133,7 +118,15 @@ NONSENSE: dict[str, Callable[[], bytes]] = {
     "oversized frame": oversized_frame,
     "flood of streams": flood_of_streams,
     "RST flood": reset_flood,
+    "PING flood": lambda: PREFACE + EMPTY_SETTINGS + frame(6, 0, 0, b"12345678") * 20_000,
+    "SETTINGS flood": lambda: PREFACE + EMPTY_SETTINGS * 20_000,
+    "PRIORITY flood": lambda: PREFACE + EMPTY_SETTINGS + frame(2, 0, 1, bytes(5)) * 20_000,
     "header bomb": header_bomb,
+    "header of 1 MiB": header_of_a_mebibyte,
+    "announcement of an oversized frame": lambda: (
+        PREFACE + EMPTY_SETTINGS + frame(0, 0, 1, b"\0" * 2_000_000)[:100_000]
+    ),
+    "tiny DATA frames": tiny_frames,
 }
 
 
@@ -142,7 +135,7 @@ def test_nonsense_ends_the_connection_and_nothing_else(
     served: ServedPlugin, kubelet: GrpcioPlugin, kind: str
 ) -> None:
     """Whatever it is, kubelet's stream and calls on the same socket go on."""
-    with connect(served) as peer:
+    with connect(served.path) as peer:
         send(peer, NONSENSE[kind]())
         assert is_dropped(peer)
     assert still_well(kubelet)
@@ -155,7 +148,7 @@ def test_a_message_of_five_mebibytes_ends_the_connection(
     unsent = b"\0" + struct.pack(">I", 5 << 20) + bytes(5 << 20)
     peer = client()
     peer.send_headers(1, CALL)
-    with connect(served) as connection:
+    with connect(served.path) as connection:
         received = b"?"
         while unsent and received:
             room = min(peer.local_flow_control_window(1), peer.max_outbound_frame_size)
@@ -179,7 +172,7 @@ def test_a_peer_that_stops_in_the_middle_keeps_nobody(
     served: ServedPlugin, kubelet: GrpcioPlugin, data: bytes
 ) -> None:
     """Silence and truncated frames cost others nothing, whether it stays or goes."""
-    with connect(served) as peer:
+    with connect(served.path) as peer:
         send(peer, data)
         assert still_well(kubelet)
     assert still_well(kubelet)
@@ -187,7 +180,7 @@ def test_a_peer_that_stops_in_the_middle_keeps_nobody(
 
 def test_connections_are_bounded(served: ServedPlugin, kubelet: GrpcioPlugin) -> None:
     """The oldest that calls nothing makes way for the one too many; kubelet's stays."""
-    peers = [connect(served) for _ in range(MAX_CONNECTIONS + 5)]
+    peers = [connect(served.path) for _ in range(MAX_CONNECTIONS + 5)]
     try:
         assert all(is_dropped(peer) for peer in peers[:5])
         send(peers[-1], PREFACE + EMPTY_SETTINGS)
@@ -206,7 +199,7 @@ def test_processes_of_other_users_are_refused(
         pretending.setattr(
             "numa_trio.kubelet.rpc.server.peer_of", lambda _connection: Peer(1, os.geteuid() + 1)
         )
-        with connect(served) as peer:
+        with connect(served.path) as peer:
             send(peer, PREFACE + EMPTY_SETTINGS)
             assert is_dropped(peer)
     assert still_well(kubelet)
@@ -255,7 +248,7 @@ def test_no_bytes_whatever_hurt_a_good_client(
     served: ServedPlugin, kubelet: GrpcioPlugin, data: bytes
 ) -> None:
     """Random bytes and random frames: the good client still gets its answer."""
-    with connect(served) as peer:
+    with connect(served.path) as peer:
         send(peer, data)
     assert still_well(kubelet)
 
@@ -267,6 +260,6 @@ def test_no_bytes_whatever_hurt_a_good_client_in_the_long_run(
     served: ServedPlugin, kubelet: GrpcioPlugin, data: bytes
 ) -> None:
     """The same with many more inputs, for the slow tier."""
-    with connect(served) as peer:
+    with connect(served.path) as peer:
         send(peer, data)
     assert still_well(kubelet)

@@ -12,10 +12,10 @@ from h2.connection import H2Connection
 
 from numa_trio.kubelet.drop import Drop
 from numa_trio.kubelet.plugin_socket import PluginSocket
+from numa_trio.kubelet.rpc.limits import MAX_CONNECTIONS
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.kubelet.rpc.plugin_client import connect_plugin
 from numa_trio.kubelet.rpc.plugin_server import PluginServer
-from numa_trio.kubelet.rpc.server import MAX_CONNECTIONS
 from numa_trio.kubelet.socket_file import Peer
 from numa_trio.plugin.resource import NumaResource
 
@@ -121,7 +121,7 @@ async def test_a_peer_that_does_not_read_the_end_of_its_stream(path: Path, serve
     async with await trio.open_unix_socket(path) as stream:
         await stream.send_all(peer.data_to_send())
         with trio.fail_after(PATIENCE):
-            while not served.streams:
+            while not served.server.other_streams:
                 await trio.sleep(0.001)
             await served.server.end_streams()
     assert served.drops == [Drop.STALLED]

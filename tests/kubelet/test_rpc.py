@@ -1,7 +1,7 @@
 """The bridge: both sides of the protocol, and what becomes of everything that goes wrong."""
 
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -99,6 +99,7 @@ async def test_every_stream_gets_every_change(
         connect_plugin(tmp_path / "numa-1.sock") as one,
         connect_plugin(tmp_path / "numa-1.sock") as other,
     ):
+        await known_as_kubelet(server, one, other)
         for plugin in (one, other):
             nursery.start_soon(plugin.list_and_watch, send.send_nowait)
         await streams.become(2)
@@ -115,15 +116,23 @@ async def test_every_stream_gets_every_change(
         assert streams.open == 0
 
 
-async def test_a_stream_counts_for_as_long_as_its_peer_holds_it(
+async def test_a_stream_counts_for_as_long_as_kubelet_holds_it(
     server: PluginServer, tmp_path: Path, streams: Streams
 ) -> None:
     """A peer that goes without a word is noticed at once."""
     async with trio.open_nursery() as nursery:
         async with connect_plugin(tmp_path / "numa-1.sock") as plugin:
+            await known_as_kubelet(server, plugin)
             nursery.start_soon(_follow, plugin)
             await streams.become(1)
         await streams.become(0)
+
+
+async def known_as_kubelet(server: PluginServer, *plugins: PluginClient) -> None:
+    """Ask for the options as kubelet does before it answers Register."""
+    with server.registering():
+        for plugin in plugins:
+            await plugin.options()
 
 
 async def _follow(plugin: PluginClient) -> None:
@@ -136,6 +145,7 @@ async def test_new_streams_after_an_end_are_served(
 ) -> None:
     """end_streams() ends those that are open, not those to come."""
     async with connect_plugin(tmp_path / "numa-1.sock") as plugin:
+        await known_as_kubelet(server, plugin)
         for _ in range(3):
             nursery.start_soon(_follow, plugin)
             await streams.become(1)
@@ -152,19 +162,25 @@ async def test_a_peer_that_stops_reading_holds_nobody_up(
             server = PluginServer(NumaResource(1, 5_000), streams)
             await serving.start(server.serve, bound.listener)
             with open_call(tmp_path / "numa-1.sock", "ListAndWatch"):
-                await streams.become(1)
+                await until(lambda: server.other_streams == 1)
                 for healthy in (False, True, False):
                     server.update(NumaResource(1, 5_000, healthy=healthy))
                     await trio.sleep(0.01)
                 with trio.fail_after(PATIENCE):
                     await server.end_streams()
-                assert streams.open == 0
+                assert server.other_streams == 0
             with open_call(tmp_path / "numa-1.sock", "ListAndWatch"):
-                await streams.become(1)
+                await until(lambda: server.other_streams == 1)
                 began = trio.current_time()
                 serving.cancel_scope.cancel()
         assert trio.current_time() - began < 2.0
-        assert streams.open == 0
+        assert server.other_streams == 0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with trio.fail_after(PATIENCE):
+        while not condition():
+            await trio.sleep(0.001)
 
 
 def open_call(path: Path, method: str) -> socket.socket:

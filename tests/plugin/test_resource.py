@@ -1,5 +1,7 @@
 """A NUMA node as an extended resource: its slots and its answers."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from numa_trio.plugin.messages import (
     PreferredAllocationRequest,
 )
 from numa_trio.plugin.resource import NumaResource
+from numa_trio.setting_values import MAX_CAPACITY
 
 NODE_1 = NumaResource(node=1, capacity=5)
 
@@ -145,3 +148,24 @@ def test_any_other_text_is_an_invalid_request(text: str) -> None:
         return
     with pytest.raises(InvalidRequest):
         NODE_1.allocate([[text]])
+
+
+def test_advice_on_many_devices_takes_no_time() -> None:
+    """Not the product of how many there are and how many must be included."""
+    resource = NumaResource(1, MAX_CAPACITY)
+    ids = [device.id for device in resource.devices()]
+    request = PreferredAllocationRequest(ids, ids[1::2], len(ids) - 1)
+    began = time.process_time()
+    [preferred] = resource.preferred_allocation([request])
+    assert time.process_time() - began < 10  # it was minutes
+    assert len(set(preferred)) == len(ids) - 1
+
+
+def test_an_endless_id_is_cut_short_in_messages() -> None:
+    """Whoever asks for it gets its beginning back, not all of it."""
+    resource = NumaResource(1, 3)
+    endless = "x" * 100_000
+    for request in (["numa-1-0"], [endless]):
+        with pytest.raises(InvalidRequest) as refusal:
+            resource.preferred_allocation([PreferredAllocationRequest(request, [endless], 1)])
+        assert len(str(refusal.value)) < 300

@@ -1,7 +1,7 @@
 """The resources that this agent advertises, each with its server and its status."""
 
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from socket import socket
 from typing import NoReturn, Protocol
@@ -26,6 +26,9 @@ class Server(Protocol):
 
     def update(self, plugin: DevicePlugin) -> None:
         """Answer from `plugin` from now on."""
+
+    def registering(self) -> AbstractContextManager[None]:
+        """Hold this while Register is called: only kubelet's streams count, from then on."""
 
     async def end_streams(self) -> None:
         """End the ListAndWatch streams that are open now."""

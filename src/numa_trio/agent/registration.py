@@ -47,15 +47,15 @@ async def keep_registered(
             await status.until(lambda: status.serving)
             # An old stream that ends after the new registration would make kubelet drop that.
             await advertised.server.end_streams()
-            losses = _losses(status)
+            registration = Registration(
+                resource_name=advertised.resource.name,
+                endpoint=endpoint,
+                options=advertised.resource.options,
+            )
             try:
-                await kubelet.register(
-                    Registration(
-                        resource_name=advertised.resource.name,
-                        endpoint=endpoint,
-                        options=advertised.resource.options,
-                    )
-                )
+                with advertised.server.registering():
+                    losses = _losses(status)
+                    await kubelet.register(registration)
             except RegistrationRefused as refusal:
                 obstacle = f"kubelet refused the registration: {refusal}"
                 status.registration_failed(Outcome.REFUSED, obstacle)

@@ -7,6 +7,6 @@ class Drop(StrEnum):
     """Why a connection was refused or cut off."""
 
     FOREIGN_UID = "foreign_uid"
-    TOO_MANY = "too_many"
+    TOO_MANY = "too_many"  # connections, or open calls, or bytes of open requests
     PROTOCOL_ERROR = "protocol_error"
-    STALLED = "stalled"  # its peer did not read the end of its stream
+    STALLED = "stalled"  # its peer did not read what was sent to it

@@ -85,9 +85,8 @@ class NumaResource:
             number = int(digits) if len(digits) < 10 else self.capacity
             if number < self.capacity and device_id == self._slot_id(number):
                 return number
-        shown = device_id if len(device_id) <= _LONGEST_ID else f"{device_id[:_LONGEST_ID]}…"
         raise InvalidRequest(
-            f"{self.name} has no device {shown!r}:"
+            f"{self.name} has no device {_shown(device_id)}:"
             f" its devices are {self._slot_id(0)} to {self._slot_id(self.capacity - 1)}"
         )
 
@@ -99,11 +98,11 @@ class NumaResource:
 
     def _prefer(self, request: PreferredAllocationRequest) -> list[str]:
         available = set(request.available)
-        wanted = list(dict.fromkeys(request.must_include))
+        wanted = dict.fromkeys(request.must_include)  # a set that keeps their order
         for device_id in wanted:
             if device_id not in available:
                 raise InvalidRequest(
-                    f"{self.name}: {device_id!r} must be included, yet is not available"
+                    f"{self.name}: {_shown(device_id)} must be included, yet is not available"
                 )
         by_number = sorted(available, key=self._slot_number)
         if not len(wanted) <= request.size <= len(available):
@@ -112,4 +111,8 @@ class NumaResource:
                 f" included and {len(available)} available"
             )
         rest = [device_id for device_id in by_number if device_id not in wanted]
-        return wanted + rest[: request.size - len(wanted)]
+        return [*wanted, *rest[: request.size - len(wanted)]]
+
+
+def _shown(device_id: str) -> str:
+    return repr(device_id if len(device_id) <= _LONGEST_ID else f"{device_id[:_LONGEST_ID]}…")

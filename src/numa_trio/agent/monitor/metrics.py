@@ -72,9 +72,9 @@ DROP = Label(
     "why the connection was refused or cut off",
     {
         Drop.FOREIGN_UID: "plugin: the peer runs neither as root nor as we do",
-        Drop.TOO_MANY: "plugin: too many are open already",
+        Drop.TOO_MANY: "plugin: too many connections, calls or requests are open",
         Drop.PROTOCOL_ERROR: "plugin: the peer sent what is no gRPC, or too much of it",
-        Drop.STALLED: "plugin: the peer did not read the end of its stream",
+        Drop.STALLED: "plugin: the peer did not read what was sent to it",
         HttpDrop.BAD_REQUEST: "http: no HTTP, or the head of the request is too large",
         HttpDrop.SLOW_REQUEST: "http: the client took too long over its request",
         HttpDrop.SLOW_RESPONSE: "http: the client took too long to read its answer",

@@ -49,7 +49,15 @@ class Edition:
         self.plugin = plugin
         self.superseded = asyncio.Event()
         self._list: EncodedList | None = None
+        self._device_count: int | None = None
         self._encoding = asyncio.Lock()
+
+    @property
+    def device_count(self) -> int:
+        """How many devices it has."""
+        if self._device_count is None:
+            self._device_count = len(self.plugin.devices())
+        return self._device_count
 
     async def encoded_list(self) -> EncodedList:
         """The list of its devices, encoded when it is first needed."""

@@ -2,15 +2,14 @@
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import trio
 import trio_asyncio
 
 from numa_trio.kubelet.rpc.internals import running_loop
+from numa_trio.kubelet.rpc.peer_log import PeerLog
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +28,9 @@ class _AsyncioProblems:
     """What asyncio cannot handle is logged: each message once a minute, for some come in floods."""
 
     def __init__(self) -> None:
-        self._last: dict[str, float] = {}
+        self._log = PeerLog(log)
 
     def __call__(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         message, problem = str(context.get("message")), context.get("exception")
-        now = trio.current_time()
-        if now - self._last.get(message, -math.inf) >= 60:
-            self._last[message] = now
-            log.warning("In the gRPC connections: %s: %r", message, problem)
+        if self._log.warn(message, "In the gRPC connections: %s: %r", message, problem):
             log.debug("Where it came from", exc_info=problem)

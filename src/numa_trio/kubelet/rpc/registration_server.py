@@ -1,5 +1,6 @@
 """Kubelet's socket, for the stand-in: answers Register."""
 
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
@@ -11,9 +12,13 @@ from grpclib.exceptions import GRPCError
 
 from numa_trio.kubelet.api import v1beta1 as api
 from numa_trio.kubelet.errors import RegistrationRefused
+from numa_trio.kubelet.rpc.limits import SMALL
 from numa_trio.kubelet.rpc.messages import decode_registration
+from numa_trio.kubelet.rpc.peer_log import PeerLog
 from numa_trio.kubelet.rpc.server import Server, serve
 from numa_trio.plugin.messages import Registration
+
+log = logging.getLogger(__name__)
 
 
 async def serve_registration(
@@ -26,7 +31,8 @@ async def serve_registration(
 
     `register` is a Trio function; it raises `RegistrationRefused` to refuse.
     """
-    await serve(Server(_Servicer(register)), listener, task_status)
+    server = Server(_Servicer(register), PeerLog(log), lambda: SMALL)
+    await serve(server, listener, task_status)
 
 
 class _Servicer(api.RegistrationBase):

@@ -1,0 +1,90 @@
+"""How many fields an encoded protobuf message has, counted before anything is decoded.
+
+Source of the format: Protocol Buffers documentation, "Encoding".
+"""
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32 = 0, 1, 2, 5  # wire types
+
+
+class MalformedMessage(ValueError):
+    """The bytes are not an encoded message."""
+
+
+class TooManyFields(ValueError):
+    """The message has more fields than it may have."""
+
+
+@frozen(eq=False)
+class FieldShape:
+    """The wire type of a field, and its own fields if it is a message."""
+
+    wire_type: int
+    message: "MessageShape | None" = None
+
+
+MessageShape = Mapping[int, FieldShape]
+"""The fields of a message, by number."""
+
+
+def check_fields(data: bytes, shape: MessageShape, *, most: int, most_unknown: int) -> None:
+    """Check that the message, with those inside it, has at most so many fields.
+
+    Raises `TooManyFields` as soon as there are more, and `MalformedMessage` if a field is not of
+    its type, or ends after its message. Takes time in proportion to `most`, whatever the bytes are.
+    """
+    known = unknown = 0
+    unread = [(0, len(data), shape)]
+    while unread:
+        position, end, present = unread.pop()
+        while position < end:
+            key, position = _varint(data, position, end)
+            start, position = _value(data, position, end, key & 7)
+            field = present.get(key >> 3)
+            if field is None:
+                unknown += 1
+                if unknown > most_unknown:
+                    raise TooManyFields(f"more than {most_unknown} unknown fields")
+                continue
+            known += 1
+            if known > most:
+                raise TooManyFields(f"more than {most} fields")
+            if key & 7 != field.wire_type:
+                raise MalformedMessage(f"field {key >> 3} has wire type {key & 7}")
+            if field.message is not None:
+                unread.append((start, position, field.message))
+
+
+def _value(data: bytes, position: int, end: int, wire_type: int) -> tuple[int, int]:
+    """Where the value at `position` begins, after its length, and where it ends."""
+    if wire_type == LENGTH_DELIMITED:
+        length, start = _varint(data, position, end)
+        after = start + length
+    elif wire_type == VARINT:
+        start = position
+        _, after = _varint(data, position, end)
+    elif wire_type in (FIXED_32, FIXED_64):
+        start = position
+        after = position + (4 if wire_type == FIXED_32 else 8)
+    else:
+        raise MalformedMessage(f"wire type {wire_type}")
+    if after > end:
+        raise MalformedMessage("a field that is longer than its message")
+    return start, after
+
+
+def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
+    """The number at `position`, and where it ends."""
+    number = 0
+    for shift in range(0, 64, 7):
+        if position >= end:
+            raise MalformedMessage("a message that ends inside a field")
+        byte = data[position]
+        position += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, position
+    raise MalformedMessage("a number of more than 64 bits")
