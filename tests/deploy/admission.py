@@ -88,6 +88,7 @@ def _environment() -> cel.Env:
             _of_quantity(
                 "isGreaterThan", cel.Type.BOOL, QUANTITY, impl=lambda a, b: _amount(a) > _amount(b)
             ),
+            _of_quantity("isInteger", cel.Type.BOOL, impl=lambda a: _amount(a).denominator == 1),
             _of_quantity("asApproximateFloat", cel.Type.DOUBLE, impl=lambda a: float(_amount(a))),
             _function(
                 "indexOf",

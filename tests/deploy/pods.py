@@ -47,6 +47,12 @@ def without_requests(item: Object) -> Object:
     return {**item, "resources": {"limits": item["resources"]["limits"]}}
 
 
+def with_limits(item: Object, more: Object) -> Object:
+    """The container with further limits, and requests that equal them."""
+    resources = {kind: amounts | more for kind, amounts in item["resources"].items()}
+    return {**item, "resources": resources}
+
+
 @frozen
 class Case:
     """A pod, and the codes of the rules it breaks in the order that they are reported.
@@ -78,6 +84,8 @@ LET_IN = [
     Case("requests left out", pod(without_requests(APP))),
     Case("2000m is two CPUs", pod(container("app", 0, cpu="2000m"))),
     Case("2.0 is two CPUs", pod(container("app", 0, cpu="2.0"))),
+    Case("half a GiB is a whole number of bytes", pod(container("app", 0, memory="0.5Gi"))),
+    Case("1e9 bytes", pod(container("app", 0, memory="1e9"))),
     Case("1k is a thousand CPUs", pod(container("app", 0, cpu="1k"))),
     Case(
         "equal amounts, written differently",
@@ -179,6 +187,20 @@ REFUSED = [
         "a fraction where only an init container asks",
         pod(container("app"), init=[container("init", 0, cpu="500m")]),
         ["NA002"],
+    ),
+    Case("memory of 0.3Gi", pod(container("app", 0, memory="0.3Gi")), ["NA008"]),
+    Case("memory of 1.7Mi", pod(container("app", 0, memory="1.7Mi")), ["NA008"]),
+    Case("memory in thousandths", pod(container("app", 0, memory="1500m")), ["NA008"]),
+    Case("memory of a tenth of a byte", pod(container("app", 0, memory=0.1)), ["NA008"]),
+    Case(
+        "part of a byte in an init container that asks for no node",
+        pod(APP, init=[sidecar("mesh", memory="33554432001m")]),
+        ["NA008"],
+    ),
+    Case(
+        "part of a byte of huge pages",
+        pod(with_limits(APP, {"hugepages-2Mi": "2097151500m"})),
+        ["NA008"],
     ),
     Case("fewer CPUs requested", pod(container("app", 0, cpu=2, requests={"cpu": 1})), ["NA003"]),
     Case(

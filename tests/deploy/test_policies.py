@@ -54,9 +54,9 @@ def test_other_pods_do_not_match(policy: ValidatingPolicy, case: Case) -> None:
 
 
 def test_every_code_is_refused_somewhere() -> None:
-    """The table has a pod for each of the six codes."""
+    """The table has a pod for each of the seven codes."""
     assert {code for case in REFUSED for code in case.broken} == {
-        f"NA00{number}" for number in range(1, 7)
+        f"NA00{number}" for number in (1, 2, 3, 4, 5, 6, 8)
     }
 
 
@@ -64,7 +64,7 @@ def test_every_code_is_refused_somewhere() -> None:
 def test_messages_can_be_shown(policy: ValidatingPolicy, case: Case) -> None:
     """A message is one line of plain text: the API server drops longer ones and line breaks."""
     for message in refusals(policy, case, case.pod):
-        assert re.fullmatch(r"NA00[1-6]: [ -~]{40,400}\.", message)
+        assert re.fullmatch(r"NA00[1-68]: [ -~]{40,400}\.", message)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,9 @@ def test_messages_can_be_shown(policy: ValidatingPolicy, case: Case) -> None:
         ),
         (pod(container("one", 0, 1)), "one"),
         (pod(container("one", 0), container("two", 7)), "numa-align/numa-0, numa-align/numa-7"),
+        (pod(container("one", 0), container("two", memory="1.5")), "bytes in two. Kubelet"),
     ],
-    ids=["NA001", "NA002", "NA003", "NA004", "NA005 container", "NA005 pod"],
+    ids=["NA001", "NA002", "NA003", "NA004", "NA005 container", "NA005 pod", "NA008"],
 )
 def test_messages_name_the_culprits(policy: ValidatingPolicy, broken: Object, named: str) -> None:
     """A message says which containers or nodes it is about."""
