@@ -47,6 +47,11 @@ test *arguments:
 coverage:
     pytest -n auto --cov --cov-report=term
 
+# Change the core's code in a thousand places and list what no test noticed; a name limits it.
+[positional-arguments]
+mutants *names:
+    scripts/run-mutants "$@"
+
 # A thousand kubelet restarts and a hundred thousand Allocates: nothing is lost, nothing grows.
 soak:
     pytest -m soak -s tests/soak

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # grpcio's threads live through the forks of the tests that start processes; it need not help.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
@@ -14,6 +14,16 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 # No test is timed: a loaded machine must not fail one.
 settings.register_profile("numa-trio", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("numa-trio")
+
+# For `just mutants`, which runs a test a thousand times and only asks whether it fails.
+settings.register_profile(
+    "mutants",
+    settings.get_profile("numa-trio"),
+    max_examples=30,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+)
 
 
 @pytest.fixture
