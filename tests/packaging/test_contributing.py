@@ -13,6 +13,7 @@ RECIPES = {name: first.split() for name, first in RECIPE.findall((ROOT / "justfi
 NOT_IN_CI = {
     "build": "image-test builds the image",
     "e2e": "needs a cluster",
+    "mutants": "takes hours",
     "proto": "check compares what it would write",
     "push": "needs a registry",
     "requirements": "may take newer releases; CI compares the record of the present ones",
