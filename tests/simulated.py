@@ -7,9 +7,10 @@ from attrs import define, field
 from numa_trio.plugin.messages import ContainerAllocation, PreferredAllocationRequest
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.admission import Verdict, admit
-from numa_trio.simulator.cpus import Cpu
+from numa_trio.simulator.cpus import Cpu, SimulatedMachine
 from numa_trio.simulator.hints import Policy, Scope
-from numa_trio.simulator.node import KubeletConfig, Node, SimulatedMachine
+from numa_trio.simulator.kubelet_config import KubeletConfig
+from numa_trio.simulator.node import Node
 from numa_trio.topology.machine import Machine, NumaNode
 from numa_trio.workloads.pod import Container, ContainerKind, Pod, Resources
 from numa_trio.workloads.quantity import parse_quantity

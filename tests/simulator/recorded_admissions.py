@@ -20,26 +20,29 @@ from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.admission import Verdict, admit, admit_again, scheduler_verdict
 from numa_trio.simulator.devices import DeviceManager
 from numa_trio.simulator.hints import Policy, Scope
+from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.machine_file import load_machine
-from numa_trio.simulator.node import KubeletConfig, Node
+from numa_trio.simulator.node import Node
 from numa_trio.topology.lists import format_list, parse_list
 from numa_trio.workloads.fields import BadFile
 from numa_trio.workloads.manifest import load_manifests
 from numa_trio.workloads.pod import Pod
 
-RECORDING = Path(
-    os.environ.get("NUMA_TRIO_ADMISSIONS")
-    or Path(__file__).parent / "data" / "kubelet-1.36-admissions.json"
-)
+OWN_RECORDING = Path(__file__).parent / "data" / "kubelet-1.36-admissions.json"
+RECORDING = Path(os.environ.get("NUMA_TRIO_ADMISSIONS") or OWN_RECORDING)
 
 Recorded = Mapping[str, Any]
 
 
 def recorded(what: str) -> list[Recorded]:
-    """The `cases` or the `restarts` of the recording; an error if it has none."""
-    found: list[Recorded] = json.loads(RECORDING.read_text(encoding="utf-8"))[what]
-    if not found:
-        raise ValueError(f"{RECORDING}: {what} is empty")
+    """The `cases` or the `restarts` of the recording; an error if it has neither.
+
+    A recording of one's own may have only one of them.
+    """
+    content = json.loads(RECORDING.read_text(encoding="utf-8"))
+    if not content.get("cases") and not content.get("restarts"):
+        raise ValueError(f"{RECORDING}: has neither cases nor restarts")
+    found: list[Recorded] = content.get(what) or []
     return found
 
 

@@ -12,8 +12,8 @@ from numa_trio.plugin.messages import ContainerAllocation
 from numa_trio.simulator.admission import PluginFailed, Verdict, admit, scheduler_verdict
 from numa_trio.simulator.expectation import differences, expected_verdicts
 from numa_trio.simulator.hints import Policy, Scope
+from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.machine_file import load_machine, shipped_machines
-from numa_trio.simulator.node import KubeletConfig
 from numa_trio.workloads.pod import Container, ContainerKind, Resources
 from numa_trio.workloads.quantity import parse_quantity
 from simulated import Cluster, cluster, container, init, machine, pod, sidecar

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from numa_trio.simulator import sysfs_tree
+from numa_trio.simulator.cpus import SimulatedMachine
 from numa_trio.simulator.hints import Policy
+from numa_trio.simulator.kubelet_config import KubeletConfig, KubeletWillNotStart
 from numa_trio.simulator.machine_file import load_machine, shipped_machines
-from numa_trio.simulator.node import KubeletConfig, KubeletWillNotStart, Node, SimulatedMachine
+from numa_trio.simulator.node import Node
 from numa_trio.simulator.sysfs_tree import read_simulated_machine, write_sysfs
 from numa_trio.workloads.fields import BadFile
 from simulated import machine

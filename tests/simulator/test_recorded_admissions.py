@@ -1,11 +1,12 @@
 """The simulator's managers beside a recording of kubelet's own: the same pods, the same answers."""
 
+import json
 from pathlib import Path
 
 import pytest
-from recorded_admissions import Recorded, Replay, legible, names_the_place, recorded
+from recorded_admissions import OWN_RECORDING, Recorded, Replay, legible, names_the_place, recorded
 
-from numa_trio.simulator.node import KubeletWillNotStart
+from numa_trio.simulator.kubelet_config import KubeletWillNotStart
 from numa_trio.topology.lists import format_list
 
 CASES = recorded("cases")
@@ -47,3 +48,10 @@ async def test_admits_again_as_kubelet_did(
     again = await replay.readmit(registered=registered)
 
     assert again == [answer for answer in expected if answer["name"]]  # the first is the restart
+
+
+def test_recording_is_whole() -> None:
+    """The recording in the repository has all its cases and restarts."""
+    own = json.loads(OWN_RECORDING.read_text(encoding="utf-8"))
+
+    assert (len(own["cases"]), len(own["restarts"])) == (180, 20)

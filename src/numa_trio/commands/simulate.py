@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from numa_trio.settings import Settings
-    from numa_trio.simulator.node import SimulatedMachine
+    from numa_trio.simulator.cpus import SimulatedMachine
     from numa_trio.simulator.simulation import Plan, Report
 
 HELP = "Try the agent, pods and a kubelet restart on this or another machine, without a cluster."
@@ -141,7 +141,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     from numa_trio.commands.limits import AGENT, allow_open_files
     from numa_trio.settings import BadConfiguration
-    from numa_trio.simulator.node import KubeletWillNotStart
+    from numa_trio.simulator.kubelet_config import KubeletWillNotStart
     from numa_trio.topology.sysfs import SysfsError
     from numa_trio.workloads.fields import BadFile
 
@@ -219,7 +219,8 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
     from numa_trio.settings import load_settings
     from numa_trio.simulator.builtin_pods import builtin_pods
     from numa_trio.simulator.hints import Policy, Scope
-    from numa_trio.simulator.node import KubeletConfig, Node
+    from numa_trio.simulator.kubelet_config import KubeletConfig
+    from numa_trio.simulator.node import Node
     from numa_trio.simulator.simulation import Plan
     from numa_trio.workloads.manifest import load_manifests
 

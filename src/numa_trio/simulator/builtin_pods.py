@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from numa_trio.plugin.resource import NumaResource
-from numa_trio.simulator.node import SimulatedMachine
+from numa_trio.simulator.cpus import SimulatedMachine
 from numa_trio.workloads.manifest import load_manifests
 from numa_trio.workloads.pod import Container, Pod, Resources
 from numa_trio.workloads.quantity import parse_quantity

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from attrs import frozen
 
+from numa_trio.topology.machine import Machine
+
 CpuSet = frozenset[int]
 
 
@@ -23,6 +25,15 @@ class Cpu:
     node: int
     socket: int
     core: int
+
+
+@frozen
+class SimulatedMachine:
+    """A machine: its NUMA nodes, and how their CPUs form cores and sockets."""
+
+    name: str
+    machine: Machine
+    cpus: tuple[Cpu, ...]
 
 
 Unit = Callable[[Cpu], int]  # which NUMA node, socket, core or CPU a CPU belongs to

@@ -8,7 +8,9 @@ from numa_trio.plugin.messages import ContainerAllocation, PreferredAllocationRe
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.admission import Verdict, admit, admit_again, scheduler_verdict
 from numa_trio.simulator.cpu_policy import whole_cpus
-from numa_trio.simulator.node import KubeletConfig, Node, Placement, SimulatedMachine
+from numa_trio.simulator.cpus import SimulatedMachine
+from numa_trio.simulator.kubelet_config import KubeletConfig
+from numa_trio.simulator.node import Node, Placement
 from numa_trio.topology.lists import format_list
 from numa_trio.workloads.pod import Container, Pod, QosClass
 from numa_trio.workloads.quantity import milli

@@ -9,9 +9,6 @@ It does what was observed of a real one, in the same order, and lives and dies a
         await kubelet.stop()
 """
 
-import os
-import socket
-import stat
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,10 +19,11 @@ from attrs import define, field
 from numa_trio.kubelet.directory import KUBELET_SOCKET
 from numa_trio.kubelet.rpc.registration_server import serve_registration
 from numa_trio.simulator.admission import PluginFailed, Verdict, admit, admit_again
-from numa_trio.simulator.checkpoint import BadCheckpoint, restore_checkpoint
-from numa_trio.simulator.devices import DeviceManager
+from numa_trio.simulator.cpus import SimulatedMachine
+from numa_trio.simulator.device_directory import listen, remembered_devices, sockets_in
 from numa_trio.simulator.events import Event, EventKind, EventLog
-from numa_trio.simulator.node import KubeletConfig, Node, Placement, SimulatedMachine
+from numa_trio.simulator.kubelet_config import KubeletConfig
+from numa_trio.simulator.node import Node, Placement
 from numa_trio.simulator.plugin_connections import PluginConnections
 from numa_trio.workloads.pod import Pod
 
@@ -87,8 +85,10 @@ class KubeletStandIn:
         if self.running:
             raise RuntimeError("this kubelet runs already")
         self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self.node.devices = self._remembered_devices()
-        for path in self._sockets():
+        self.node.devices, problem = remembered_devices(self.directory, self.node)
+        if problem is not None:
+            self.log.record(EventKind.BAD_CHECKPOINT, detail=str(problem))
+        for path in sockets_in(self.directory, last=KUBELET_SOCKET):
             if wipe or path == self.socket_path:
                 path.unlink(missing_ok=True)
                 self.log.record(EventKind.WIPED, path.name)
@@ -188,7 +188,7 @@ class KubeletStandIn:
             over.set()
 
     async def _serve(self, life: _Life, *, task_status: trio.TaskStatus[None]) -> None:
-        listener = _listen(self.socket_path)
+        listener = listen(self.socket_path)
         life.server_over = trio.Event()
         try:
             with trio.CancelScope() as life.server:
@@ -220,23 +220,6 @@ class KubeletStandIn:
                     name = f"{verdict.pod.name}/{placement.container.name}"
                     self.log.record(EventKind.NOT_STARTED, name, str(problem))
 
-    def _remembered_devices(self) -> DeviceManager:
-        """What the checkpoint knows of the pods that are still there."""
-        devices = DeviceManager(self.node.numa_nodes)
-        try:
-            restore_checkpoint(self.directory, devices)
-        except BadCheckpoint as problem:
-            self.log.record(EventKind.BAD_CHECKPOINT, detail=str(problem))
-            devices = DeviceManager(self.node.numa_nodes)
-        for holder in [h for h in devices.allocations if h.pod_uid not in self.node.pods]:
-            del devices.allocations[holder]
-        return devices
-
-    def _sockets(self) -> list[Path]:
-        """The sockets in the directory, kubelet's own last."""
-        sockets = [path for path in self.directory.iterdir() if stat.S_ISSOCK(path.lstat().st_mode)]
-        return sorted(sockets, key=lambda path: (path == self.socket_path, path.name))
-
     def _life_of_now(self) -> _Life:
         if self._life is None:
             raise KubeletIsDown("kubelet has not been started, or was stopped")
@@ -264,14 +247,3 @@ async def open_kubelet(
             directory, node, EventLog(on_event), disconnect_trap, admit_again, nursery
         )
         nursery.cancel_scope.cancel()
-
-
-def _listen(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        listener.bind(os.fspath(path))
-        listener.listen()
-    except BaseException:
-        listener.close()
-        raise
-    return listener

@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
-from numa_trio.simulator.cpus import Cpu
-from numa_trio.simulator.node import SimulatedMachine
+from numa_trio.simulator.cpus import Cpu, SimulatedMachine
 from numa_trio.topology.lists import MalformedText, parse_list
 from numa_trio.topology.machine import HugePages, Machine, NumaNode
 from numa_trio.workloads.fields import BadFile, Field, read_documents

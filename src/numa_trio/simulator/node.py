@@ -7,53 +7,17 @@ from typing import Self
 from attrs import define, field, frozen
 
 from numa_trio.simulator.cpu_policy import CpuManager
-from numa_trio.simulator.cpus import Cpu, CpuSet
+from numa_trio.simulator.cpus import CpuSet, SimulatedMachine
 from numa_trio.simulator.devices import DeviceManager
-from numa_trio.simulator.hints import Distances, Nodes, Policy, Scope
+from numa_trio.simulator.hints import Distances, Nodes
+from numa_trio.simulator.kubelet_config import KubeletConfig, check_start, reserved_memory
 from numa_trio.simulator.memory import MemoryManager
-from numa_trio.topology.lists import format_list
-from numa_trio.topology.machine import Machine, NumaNode
+from numa_trio.topology.machine import Machine
 from numa_trio.workloads.pod import Container, Pod, Quantities
 from numa_trio.workloads.quantity import milli, whole
 from numa_trio.workloads.resource_names import is_extended_resource
 
-MAX_NUMA_NODES = 8  # the default of the policy option max-allowable-numa-nodes, and its minimum
-MAX_NUMA_NODE_ID = 63  # the Topology Manager's masks have 64 bits
 MAX_PODS = 110
-
-_ENDLESS_NUMA_NODES = 16
-
-
-class KubeletWillNotStart(Exception):
-    """Kubelet cannot run on this machine with this configuration."""
-
-
-@frozen
-class SimulatedMachine:
-    """A machine: its NUMA nodes, and how their CPUs form cores and sockets."""
-
-    name: str
-    machine: Machine
-    cpus: tuple[Cpu, ...]
-
-
-@frozen
-class KubeletConfig:
-    """What kubelet is configured to do; the CPU and Memory Managers are always static.
-
-    `reserved_cpus` is a number of CPUs, of which kubelet chooses the lowest, or the CPUs of
-    `reservedSystemCPUs`. `reserved_memory` is how many bytes are kept from pods on each NUMA node
-    that has CPUs, an eighth of its memory at the most. The last three are policy options of the
-    CPU and the Topology Manager, under their own names.
-    """
-
-    policy: Policy = Policy.SINGLE_NUMA_NODE
-    scope: Scope = Scope.CONTAINER
-    reserved_cpus: int | CpuSet = 1
-    reserved_memory: int = 512 << 20
-    full_pcpus_only: bool = False
-    prefer_closest_numa_nodes: bool = False
-    max_allowable_numa_nodes: int = MAX_NUMA_NODES
 
 
 @frozen
@@ -97,7 +61,7 @@ class Node:
     @classmethod
     def create(cls, machine: SimulatedMachine, config: KubeletConfig) -> Self:
         """The node with nothing on it; raises `KubeletWillNotStart`."""
-        _check_start(machine, config)
+        check_start(machine, config)
         return cls(
             machine,
             config,
@@ -189,58 +153,6 @@ class Node:
         self.memory.restart()
 
 
-def _check_start(machine: SimulatedMachine, config: KubeletConfig) -> None:
-    nodes = frozenset(node.id for node in machine.machine.nodes)
-    most = config.max_allowable_numa_nodes
-    if most < MAX_NUMA_NODES:
-        raise KubeletWillNotStart(
-            f"the policy option max-allowable-numa-nodes is {most}: kubelet allows no less than"
-            f" {MAX_NUMA_NODES}"
-        )
-    if len(nodes) > most and config.policy is not Policy.NONE:
-        raise KubeletWillNotStart(
-            f"{machine.name} has {len(nodes)} NUMA nodes: with a topology policy, kubelet runs"
-            f" on at most {most} (its policy option max-allowable-numa-nodes);"
-            " choose another machine, the policy none, or a higher number"
-        )
-    if len(nodes) > _ENDLESS_NUMA_NODES:
-        raise KubeletWillNotStart(
-            f"{machine.name} has {len(nodes)} NUMA nodes: kubelet's static Memory Manager"
-            " tries every set of nodes, which would take it for ever; choose another machine"
-        )
-    if max(nodes, default=0) > MAX_NUMA_NODE_ID:
-        raise KubeletWillNotStart(
-            f"{machine.name} has a NUMA node {max(nodes)}: kubelet's Topology and Memory"
-            f" Managers know the numbers 0 to {MAX_NUMA_NODE_ID}; choose another machine"
-        )
-    _check_reserved_cpus(machine, config.reserved_cpus)
-    if not sum(_reserved_memory(node, config) for node in machine.machine.nodes):
-        raise KubeletWillNotStart(
-            f"no memory is reserved on {machine.name}, as no NUMA node with CPUs has any: kubelet's"
-            " static Memory Manager does not start without; choose another machine"
-        )
-
-
-def _check_reserved_cpus(machine: SimulatedMachine, reserved: int | CpuSet) -> None:
-    count = reserved if isinstance(reserved, int) else len(reserved)
-    if not 1 <= count <= len(machine.cpus):
-        raise KubeletWillNotStart(
-            f"{count} CPUs are reserved of the {len(machine.cpus)} that"
-            f" {machine.name} has: the static CPU Manager needs at least 1, and has no more"
-            " than all"
-        )
-    if not isinstance(reserved, int) and (strays := reserved - {cpu.id for cpu in machine.cpus}):
-        raise KubeletWillNotStart(
-            f"CPU {format_list(strays)} is reserved, but {machine.name} has only the CPUs"
-            f" {format_list(cpu.id for cpu in machine.cpus)}"
-        )
-
-
-def _reserved_memory(node: NumaNode, config: KubeletConfig) -> Fraction:
-    eighth = Fraction(node.memory_bytes or 0) / 8
-    return min(Fraction(config.reserved_memory), eighth) if node.has_cpus else Fraction()
-
-
 def _allocatable_memory(machine: Machine, config: KubeletConfig) -> dict[int, Quantities]:
     allocatable: dict[int, Quantities] = {}
     for node in machine.nodes:
@@ -248,7 +160,7 @@ def _allocatable_memory(machine: Machine, config: KubeletConfig) -> dict[int, Qu
             f"hugepages-{_binary(size.size_bytes)}": Fraction(size.size_bytes * size.total)
             for size in node.huge_pages
         }
-        kept = _reserved_memory(node, config) + sum(pages.values())
+        kept = reserved_memory(node, config) + sum(pages.values())
         left = max(Fraction(), Fraction(node.memory_bytes or 0) - kept)
         allocatable[node.id] = {"memory": Fraction(int(left)), **pages}
     return allocatable

@@ -15,10 +15,11 @@ from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.admission import Verdict, scheduler_verdict
 from numa_trio.simulator.agent_child import AgentFailed, agent_child
+from numa_trio.simulator.cpus import SimulatedMachine
 from numa_trio.simulator.events import Event, EventKind
 from numa_trio.simulator.expectation import broken_promises, differences, expected_verdicts
 from numa_trio.simulator.kubelet import ADMIT_AGAIN, KubeletStandIn, open_kubelet
-from numa_trio.simulator.node import KubeletConfig, SimulatedMachine
+from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.sysfs_tree import write_sysfs
 from numa_trio.workloads.pod import ContainerKind, Pod
 

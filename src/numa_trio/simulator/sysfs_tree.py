@@ -10,8 +10,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from numa_trio.simulator.cpus import Cpu
-from numa_trio.simulator.node import SimulatedMachine
+from numa_trio.simulator.cpus import Cpu, SimulatedMachine
 from numa_trio.topology.lists import MalformedText, format_cpumap, format_list, parse_list
 from numa_trio.topology.machine import NumaNode
 from numa_trio.topology.sysfs import read_machine
