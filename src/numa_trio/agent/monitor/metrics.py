@@ -24,7 +24,7 @@ NUMA_NODE = Label("numa_node", "the number of the NUMA node")
 ADVERTISED = Label(
     "advertised",
     "whether the node is offered to kubelet",
-    {"true": "it is a resource", "false": "it is none: it has no CPUs"},
+    {"true": "it is", "false": "it has no CPUs, or a number above 63"},
 )
 HEALTH = Label(
     "health",
@@ -33,11 +33,11 @@ HEALTH = Label(
 )
 PHASE = Label(
     "phase",
-    "how far the resource has come; each phase needs the one before it",
+    "the state of the resource; each phase requires the one before it",
     {
         Phase.WAITING: "our socket is not bound, or the file at its path is not ours",
         Phase.SERVING: "our socket is bound and in place",
-        Phase.REGISTERED: "this generation of kubelet accepted our registration",
+        Phase.REGISTERED: "the running kubelet accepted our registration",
         Phase.STREAMING: "kubelet holds a ListAndWatch stream: pods can ask for the resource",
     },
 )
@@ -59,7 +59,7 @@ ENDING = Label(
         Ending.NO_STREAM: "kubelet accepted, but opened no ListAndWatch stream",
         Ending.SOCKET_DISPLACED: "our own socket was removed or replaced",
         Ending.SIBLING_ENDED: "another instance, to which kubelet may have listened, ended",
-        Ending.SCOPE_FAILED: "a defect of ours: the log has it",
+        Ending.SCOPE_FAILED: "a defect of the agent: see the log",
     },
 )
 LISTENER = Label(
@@ -73,9 +73,9 @@ DROP = Label(
     {
         Drop.FOREIGN_UID: "plugin: the peer runs neither as root nor as we do",
         Drop.TOO_MANY: "plugin: too many connections, calls or requests are open",
-        Drop.PROTOCOL_ERROR: "plugin: the peer sent what is no gRPC, or too much of it",
+        Drop.PROTOCOL_ERROR: "plugin: the peer sent something other than gRPC, or too much",
         Drop.STALLED: "plugin: the peer did not read what was sent to it",
-        HttpDrop.BAD_REQUEST: "http: no HTTP, or the head of the request is too large",
+        HttpDrop.BAD_REQUEST: "http: not HTTP, or the head of the request is too large",
         HttpDrop.SLOW_REQUEST: "http: the client took too long over its request",
         HttpDrop.SLOW_RESPONSE: "http: the client took too long to read its answer",
         HttpDrop.CROWDED_OUT: "http: the oldest connection made way for a new one",
@@ -173,15 +173,15 @@ INSTRUMENTS = (
         MetricType.GAUGE,
         "build_info",
         (VERSION, PYTHON_VERSION),
-        "Always 1; the labels tell what runs.",
+        "Always 1; the labels have the versions.",
         lambda _observed: {(__version__, platform.python_version()): 1},
     ),
     _of_agent(
         MetricType.GAUGE,
         "ready",
         (),
-        "1 if kubelet holds the stream of every advertised resource, and there are some, else 0:"
-        " what /readyz says.",
+        "1 if kubelet holds the stream of every advertised resource and there is at least one, else"
+        " 0; the same as /readyz.",
         lambda observed: {(): int(observed.ready)},
     ),
     _of_agent(
@@ -195,7 +195,7 @@ INSTRUMENTS = (
         MetricType.GAUGE,
         "resource_last_transition_timestamp_seconds",
         (RESOURCE,),
-        "Unix time at which the resource last began to stream or ceased to.",
+        "Unix time at which the resource last began or stopped streaming.",
         lambda observed: {
             (one.resource.name,): one.status.since.unix for one in observed.resources
         },
@@ -211,7 +211,7 @@ INSTRUMENTS = (
         MetricType.COUNTER,
         "allocations_total",
         (RESOURCE,),
-        "Containers for which kubelet asked what their slots give them (Allocate) and was told.",
+        "Containers for which an Allocate call of kubelet was answered.",
         lambda observed: {
             (one.resource.name,): one.counts.allocations for one in observed.resources
         },
@@ -270,7 +270,7 @@ INSTRUMENTS = (
         MetricType.COUNTER,
         "scope_failures_total",
         (),
-        "Times that a defect of ours ended serving and registering, which then began anew.",
+        "Times that a defect of the agent ended serving and registering, which then started again.",
         lambda observed: {(): observed.counts.scope_failures},
     ),
     _of_agent(
