@@ -2,29 +2,32 @@
 
 from pathlib import Path
 
+from numa_trio.simulator import sysfs_tree
+from numa_trio.simulator.cpus import Cpu
+from numa_trio.simulator.node import SimulatedMachine
+from numa_trio.topology.machine import Machine, NumaNode
+
 CPUS_PER_NODE = 8
-MEMORY_KIB_PER_NODE = 16 * 1024 * 1024
+BYTES_PER_NODE = 16 << 30
 
 
 def write_sysfs(root: Path, nodes: int) -> None:
     """Write what a kernel tells of `nodes` equal NUMA nodes with CPUs and memory below `root`."""
-    online = f"0-{nodes - 1}\n" if nodes > 1 else "0\n"
-    cpus = root / "devices/system/cpu"
-    cpus.mkdir(parents=True)
-    (cpus / "online").write_text(f"0-{nodes * CPUS_PER_NODE - 1}\n")
-    every = root / "devices/system/node"
-    every.mkdir()
-    for name in ("online", "possible", "has_cpu", "has_memory", "has_normal_memory"):
-        (every / name).write_text(online)
-    for node in range(nodes):
-        directory = every / f"node{node}"
-        directory.mkdir()
-        first = node * CPUS_PER_NODE
-        (directory / "cpulist").write_text(f"{first}-{first + CPUS_PER_NODE - 1}\n")
-        distances = ("10" if other == node else "21" for other in range(nodes))
-        (directory / "distance").write_text(" ".join(distances) + "\n")
-        (directory / "meminfo").write_text(
-            f"Node {node} MemTotal:       {MEMORY_KIB_PER_NODE} kB\n"
-            f"Node {node} MemFree:        {MEMORY_KIB_PER_NODE // 2} kB\n"
-            f"Node {node} MemUsed:        {MEMORY_KIB_PER_NODE // 2} kB\n"
-        )
+    machine = Machine(tuple(_node(node, nodes) for node in range(nodes)))
+    cpus = (
+        Cpu(cpu, node=node.id, socket=node.id, core=cpu)
+        for node in machine.nodes
+        for cpu in sorted(node.cpus)
+    )
+    sysfs_tree.write_sysfs(root, SimulatedMachine("equal nodes", machine, tuple(cpus)))
+
+
+def _node(node: int, nodes: int) -> NumaNode:
+    first = node * CPUS_PER_NODE
+    return NumaNode(
+        node,
+        frozenset(range(first, first + CPUS_PER_NODE)),
+        memory_bytes=BYTES_PER_NODE,
+        memory_free_bytes=BYTES_PER_NODE // 2,
+        distances={other: 10 if other == node else 21 for other in range(nodes)},
+    )

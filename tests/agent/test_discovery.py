@@ -56,8 +56,8 @@ async def test_names_the_nodes_with_their_cpus_and_memory(
     with caplog.at_level(logging.INFO):
         await found.first()
     assert caplog.messages[0] == (
-        "Discovered 3 NUMA nodes: node 0: CPUs 0-1, 4.0 GiB memory; node 1: CPUs 2-3, 4.0 GiB"
-        " memory; node 2: no CPUs, 1.0 GiB memory"
+        "Discovered 3 NUMA nodes: node 0: CPUs 0-1, 4 GiB memory; node 1: CPUs 2-3, 4 GiB"
+        " memory; node 2: no CPUs, 1 GiB memory"
     )
     assert health(found) == {"numa-align/numa-0": True, "numa-align/numa-1": True}
     assert [line for line in caplog.messages if line.startswith("Not advertising node 2: no onli")]

@@ -186,7 +186,7 @@ def test_the_table_shows_what_is_unknown_and_remarked(
 
 @pytest.mark.parametrize(
     ("kibibytes", "size"),
-    [(0, "0 B"), (1, "1 KiB"), (1536, "1.5 MiB"), (1024**3, "1 TiB"), (5 * 1024**4, "5120 TiB")],
+    [(0, "0 B"), (1, "1 KiB"), (1536, "1.5 MiB"), (1024**3, "1 TiB"), (5 * 1024**4, "5 PiB")],
 )
 def test_memory_is_shown_in_the_largest_unit_it_fills(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kibibytes: int, size: str

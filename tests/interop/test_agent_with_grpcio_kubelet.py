@@ -24,7 +24,9 @@ from grpcio_kubelet import (
     dead_socket,
 )
 from numa_trio.plugin.advertising import CpulessNodes, advertise
+from numa_trio.simulator.sysfs_tree import write_sysfs
 from numa_trio.topology.sysfs import read_machine
+from simulated import machine
 
 
 def real_nodes() -> list[int]:
@@ -49,14 +51,7 @@ def kubelet(directory: Path) -> Iterator[GrpcioKubelet]:
 
 def two_node_sysfs(root: Path) -> Path:
     """A machine with nodes 0 and 1, of two CPUs each."""
-    folder = root / "devices/system/node"
-    for node, cpus in ((0, "0-1"), (1, "2-3")):
-        here = folder / f"node{node}"
-        here.mkdir(parents=True)
-        (here / "cpulist").write_text(f"{cpus}\n")
-        (here / "meminfo").write_text(f"Node {node} MemTotal: 1048576 kB\n")
-        (here / "distance").write_text("10 21\n" if node == 0 else "21 10\n")
-    (folder / "online").write_text("0-1\n")
+    write_sysfs(root, machine((0, 1), (2, 3)))
     return root
 
 

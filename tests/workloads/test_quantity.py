@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numa_trio.workloads.quantity import milli, parse_quantity, whole
+from numa_trio.workloads.quantity import binary, milli, parse_quantity, whole
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,13 @@ def test_rounds_up() -> None:
 def test_any_number_with_any_suffix(number: int, suffix: str) -> None:
     """A whole number with a suffix is that many of it."""
     assert parse_quantity(f"{number}{suffix}") == number * parse_quantity(f"1{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("size", "written"),
+    [(64 << 10, "64Ki"), (2 << 20, "2Mi"), (1 << 30, "1Gi"), (16 << 30, "16Gi"), (1000, "1000")],
+)
+def test_sizes_of_pages_are_written_as_kubernetes_does(size: int, written: str) -> None:
+    """In the largest unit of which it is a multiple; read again, it is the same size."""
+    assert binary(size) == written
+    assert parse_quantity(written) == size

@@ -15,11 +15,10 @@ from numa_trio.plugin.resource import NumaResource
 from numa_trio.settings import Settings
 from numa_trio.topology.lists import format_list
 from numa_trio.topology.machine import Machine, NumaNode
+from numa_trio.topology.sizes import format_bytes
 from numa_trio.topology.sysfs import SysfsError, SysfsRootMissing, read_machine
 
 log = logging.getLogger(__name__)
-
-_GIB = 1024**3
 
 
 @define(eq=False)
@@ -138,5 +137,5 @@ def _describe(node: NumaNode) -> str:
     if node.memory_bytes is None:
         memory = "memory unknown"
     else:
-        memory = f"{node.memory_bytes / _GIB:.1f} GiB memory"
+        memory = f"{format_bytes(node.memory_bytes)} memory"
     return f"node {node.id}: {cpus}, {memory}"

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,6 @@ HELP = "Show this machine's NUMA nodes and which of them are advertised."
 
 # More columns than any table takes.
 _BOUNDLESS = 100_000
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,6 +103,8 @@ def _table(advertisements: "Sequence[Advertisement]", comma: str) -> "Table":
     from rich import box
     from rich.table import Table
 
+    from numa_trio.topology.sizes import format_bytes
+
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for heading in ("Node", "CPUs", "Count", "Memory", "Distance", "Huge pages", "Advertised"):
         numeric = heading in ("Node", "Count", "Memory")
@@ -115,8 +115,8 @@ def _table(advertisements: "Sequence[Advertisement]", comma: str) -> "Table":
             str(node.id),
             _cpus(node).replace(",", comma),
             str(len(node.cpus)) if node.cpus_known else "unknown",
-            _size(node.memory_bytes),
-            _distances(node.distances).replace(",", comma),
+            "unknown" if node.memory_bytes is None else format_bytes(node.memory_bytes),
+            _distances(node).replace(",", comma),
             _huge_pages(node.huge_pages),
             "yes" if verdict.advertised else "no",
         )
@@ -129,33 +129,24 @@ def _cpus(node: "NumaNode") -> str:
     return (format_list(node.cpus) or "none") if node.cpus_known else "unknown"
 
 
-def _distances(distances: Mapping[int, int]) -> str:
+def _distances(node: "NumaNode") -> str:
     """Each distance with the nodes to which it applies, the nearest first."""
     from numa_trio.topology.lists import format_list
 
-    nodes = defaultdict(list)
-    for other, distance in distances.items():
-        nodes[distance].append(other)
-    text = "; ".join(f"{distance} to {format_list(nodes[distance])}" for distance in sorted(nodes))
-    return text or "unknown"
+    nodes = node.nodes_by_distance.items()
+    return "; ".join(f"{distance} to {format_list(ids)}" for distance, ids in nodes) or "unknown"
 
 
 def _huge_pages(huge_pages: "Iterable[HugePages]") -> str:
     """The sizes of which there are pages at all."""
+    from numa_trio.topology.sizes import format_bytes
+
     text = ", ".join(
-        f"{_size(pages.size_bytes)}: {pages.free} of {pages.total} free"
+        f"{format_bytes(pages.size_bytes)}: {pages.free} of {pages.total} free"
         for pages in huge_pages
         if pages.total
     )
     return text or "none"
-
-
-def _size(size_bytes: int | None) -> str:
-    """A size in the largest binary unit of which there is at least one."""
-    if size_bytes is None:
-        return "unknown"
-    exponent = min(max(size_bytes.bit_length() - 1, 0) // 10, len(_UNITS) - 1)
-    return f"{size_bytes / 1024**exponent:.1f}".removesuffix(".0") + f" {_UNITS[exponent]}"
 
 
 def _left_out(advertisements: "Iterable[Advertisement]") -> list[str]:

@@ -14,7 +14,7 @@ from numa_trio.simulator.kubelet_config import KubeletConfig, check_start, reser
 from numa_trio.simulator.memory import MemoryManager
 from numa_trio.topology.machine import Machine
 from numa_trio.workloads.pod import Container, Pod, Quantities
-from numa_trio.workloads.quantity import milli, whole
+from numa_trio.workloads.quantity import binary, milli, whole
 from numa_trio.workloads.resource_names import is_extended_resource
 
 MAX_PODS = 110
@@ -157,7 +157,7 @@ def _allocatable_memory(machine: Machine, config: KubeletConfig) -> dict[int, Qu
     allocatable: dict[int, Quantities] = {}
     for node in machine.nodes:
         pages = {
-            f"hugepages-{_binary(size.size_bytes)}": Fraction(size.size_bytes * size.total)
+            f"hugepages-{binary(size.size_bytes)}": Fraction(size.size_bytes * size.total)
             for size in node.huge_pages
         }
         kept = reserved_memory(node, config) + sum(pages.values())
@@ -170,14 +170,6 @@ def _rank(resource: str) -> int:
     """The order in which the scheduler's code looks at resources, for kubelet too."""
     order = ("pods", "cpu", "memory")
     return order.index(resource) if resource in order else len(order)
-
-
-def _binary(size: int) -> str:
-    """A size as in the names of huge pages: 2Mi, 1Gi."""
-    for suffix, shift in (("Gi", 30), ("Mi", 20), ("Ki", 10)):
-        if size % (1 << shift) == 0:
-            return f"{size >> shift}{suffix}"
-    return str(size)
 
 
 def _in_units(*pods: Pod) -> dict[str, int]:

@@ -38,6 +38,14 @@ class NumaNode:
         return bool(self.cpus)
 
     @property
+    def nodes_by_distance(self) -> dict[int, list[int]]:
+        """The ids of the nodes at each distance that is known, this one included, nearest first."""
+        found: dict[int, list[int]] = {}
+        for other, distance in sorted(self.distances.items(), key=lambda each: (each[1], each[0])):
+            found.setdefault(distance, []).append(other)
+        return found
+
+    @property
     def has_memory(self) -> bool:
         """Whether the node has memory of its own."""
         return bool(self.memory_bytes)

@@ -64,3 +64,12 @@ def milli(quantity: Fraction) -> int:
 def decimal(quantity: Fraction) -> str:
     """A quantity of whole thousandths as Kubernetes writes it: `2`, `500m`."""
     return str(quantity) if quantity.denominator == 1 else f"{milli(quantity)}m"
+
+
+def binary(size: int) -> str:
+    """A number of bytes as in the names of huge pages: `2Mi`, `1Gi`."""
+    for suffix in ("Gi", "Mi", "Ki"):
+        unit = 1024 ** _BINARY[suffix]
+        if size % unit == 0:
+            return f"{size // unit}{suffix}"
+    return str(size)

@@ -13,8 +13,8 @@ from agent.monitor.observations import GIB, in_phase, node_of, observe
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.page import CONTENT_SECURITY_POLICY, render_page
 from numa_trio.agent.monitor.page.distances import describe_distances
+from numa_trio.agent.monitor.page.durations import format_duration
 from numa_trio.agent.monitor.page.markup import element, join
-from numa_trio.agent.monitor.page.units import format_bytes, format_duration
 from numa_trio.agent.status import Phase
 from numa_trio.plugin.advertising import CpulessNodes, advertise
 from numa_trio.topology.machine import HugePages, Machine, NumaNode, Remark
@@ -230,24 +230,6 @@ def test_an_element_holds_its_text_and_attributes(text: str, value: str) -> None
     page.close()
     assert "".join(page.texts.get("", [])) == text + text
     assert page.tags == [("p", {"title": value})]
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1 KiB"),
-        (1536, "1.5 KiB"),
-        (2 * 1024**2, "2 MiB"),
-        (int(62.8 * GIB), "62.8 GiB"),
-        (1024**4, "1 TiB"),
-        (5000 * 1024**6, "5000 EiB"),
-    ],
-)
-def test_sizes_are_read_at_a_glance(size: int, text: str) -> None:
-    """A size has the largest unit that fits, and at most one decimal."""
-    assert format_bytes(size) == text
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,14 @@ _MOST_NAMED = 12
 
 def describe_distances(node: NumaNode) -> list[str]:
     """The other nodes by their distance from this one, the nearest first: `21 to node 1`."""
-    by_distance: dict[int, set[int]] = {}
-    for other, distance in node.distances.items():
-        if other != node.id:
-            by_distance.setdefault(distance, set()).add(other)
+    by_distance = {
+        distance: others
+        for distance, nodes in node.nodes_by_distance.items()
+        if (others := [other for other in nodes if other != node.id])
+    }
     phrases = [
         f"{distance} to {'node' if len(others) == 1 else 'nodes'} {format_list(others)}"
-        for distance, others in sorted(by_distance.items())
+        for distance, others in by_distance.items()
     ]
     if len(node.distances) > _MOST_NAMED and len(phrases) > 1:
         return [phrases[0], f"up to {max(by_distance)} to the others"]

@@ -11,12 +11,13 @@ from numa_trio.agent.moment import Moment
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.page.distances import describe_distances, distance_table
 from numa_trio.agent.monitor.page.drawing import draw_cpus, draw_share, square_pattern
+from numa_trio.agent.monitor.page.durations import format_duration
 from numa_trio.agent.monitor.page.markup import Markup, element, join
-from numa_trio.agent.monitor.page.units import format_bytes, format_duration
 from numa_trio.agent.monitor.readiness import MISSING, verdict
 from numa_trio.agent.status import Phase
 from numa_trio.topology.lists import format_list
 from numa_trio.topology.machine import NumaNode
+from numa_trio.topology.sizes import format_bytes
 
 # More nodes than these do not show at one glance as cards.
 _CARDS_AT_A_GLANCE = 8
