@@ -15,6 +15,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from capabilities import no_capabilities
 from fault_rig import MACHINE, RESOURCES, Rig, open_rig
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.watch import DirectoryWatch
@@ -160,6 +161,33 @@ async def test_our_socket_replaced_by_another_file(autojump_clock: MockClock, ru
     (running.directory / "precious").rename(running.directory / "numa-1.sock")
     await lost_and_found(running, NUMA_1, within=0.5)
     assert (running.directory / "numa-1.sock.displaced").read_text() == "precious"
+
+
+async def test_every_name_for_the_displaced_is_taken(
+    autojump_clock: MockClock, running: Rig
+) -> None:
+    """A thousand files were moved aside before: there is a name for one more."""
+    path = running.directory / "numa-1.sock"
+    for number in ("", *range(2, 1001)):
+        path.with_name(f"numa-1.sock.displaced{number}").touch()
+    (running.directory / "precious").write_text("precious")
+    (running.directory / "precious").rename(path)
+    await lost_and_found(running, NUMA_1, within=0.5)
+    assert path.with_name("numa-1.sock.displaced1001").read_text() == "precious"
+
+
+async def test_dead_socket_of_mode_0_at_our_path(autojump_clock: MockClock, rig: Rig) -> None:
+    """An agent without capabilities may not connect to it, and replaces it nevertheless."""
+    for name in ("numa-0.sock", "numa-1-earlier.sock"):
+        with socket.socket(socket.AF_UNIX) as abandoned:
+            abandoned.bind(str(rig.directory / name))
+        (rig.directory / name).chmod(0)
+    with no_capabilities():
+        await rig.kubelet.start(wipe=False)
+        await rig.start_agent()
+        await rig.everything_allocatable(within=AT_ONCE)
+    names = {path.name for path in rig.directory.glob("numa-*")}
+    assert names == {"numa-0.sock", "numa-1.sock"}
 
 
 async def test_our_socket_stolen_by_another_process(

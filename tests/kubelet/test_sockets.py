@@ -1,5 +1,6 @@
 """Socket files: kubelet's generations, and our own sockets, bound with care."""
 
+import errno
 import logging
 import os
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from capabilities import no_capabilities
 from numa_trio.kubelet.directory import choose_directory
 from numa_trio.kubelet.plugin_socket import (
     PluginSocket,
@@ -123,6 +125,51 @@ def test_refuses_a_socket_on_which_a_process_listens(tmp_path: Path) -> None:
     ):
         PluginSocket.bind(path)
     assert first.listener.fileno() == -1
+
+
+def test_a_live_socket_of_mode_0_is_not_taken(tmp_path: Path) -> None:
+    """Its owner may look who listens there, whatever the mode says."""
+    path = tmp_path / "numa-0.sock"
+    with PluginSocket.bind(path), no_capabilities():
+        path.chmod(0)
+        with pytest.raises(SocketInUse, match=rf"process {os.getpid()} listens"):
+            PluginSocket.bind(path)
+        assert remove_dead_sockets(tmp_path) == []
+        assert path.exists()
+
+
+def test_a_socket_to_which_connecting_is_denied_otherwise_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the mode is not the reason, changing it would only wake who watches the directory."""
+    path = tmp_path / "numa-0.sock"
+    leave_dead_socket(path)
+    path.chmod(0o600)
+    before = path.stat().st_ctime_ns
+
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with pytest.raises(PermissionError):
+        PluginSocket.bind(path)
+    assert remove_dead_sockets(tmp_path) == []
+    assert path.stat().st_ctime_ns == before
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_SEQPACKET])
+def test_a_socket_of_another_type_is_in_use(tmp_path: Path, kind: socket.SocketKind) -> None:
+    """Connecting to a datagram socket fails with EPROTOTYPE: somebody has it, and it stays."""
+    path = tmp_path / "numa-0.sock"
+    with socket.socket(socket.AF_UNIX, kind) as other:
+        other.bind(str(path))
+        if kind is socket.SOCK_SEQPACKET:
+            other.listen()
+        with pytest.raises(SocketInUse, match="another process listens"):
+            PluginSocket.bind(path)
+        assert remove_dead_sockets(tmp_path) == []
+    with PluginSocket.bind(path) as bound:
+        assert bound.in_place()
 
 
 def test_moves_aside_what_is_no_socket(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Our own sockets in the device-plugin directory: bound with care, removed when done."""
 
+import itertools
 import os
 import re
 import socket
@@ -10,10 +11,11 @@ from typing import Self
 
 from attrs import frozen
 
-from numa_trio.kubelet.socket_file import SocketIdentity, listener_at
+from numa_trio.kubelet.socket_file import Peer, SocketIdentity, listener_at
 
 _OURS = re.compile(r"numa-(?P<node>\d+)(-[A-Za-z0-9_.-]+)?\.sock")
 _BACKLOG = 64
+_MODE = 0o600
 
 
 class SocketInUse(Exception):
@@ -62,9 +64,9 @@ class PluginSocket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             # bind() gives the file the mode of the socket less the umask: never wider than this.
-            os.fchmod(listener.fileno(), 0o600)
+            os.fchmod(listener.fileno(), _MODE)
             listener.bind(os.fspath(path))
-            path.chmod(0o600)
+            path.chmod(_MODE)
             listener.listen(_BACKLOG)
             identity = SocketIdentity.at(path)
             if identity is None:
@@ -106,7 +108,7 @@ def _make_way(path: Path) -> None:
     if SocketIdentity.at(path) is None:
         path.rename(_free_name(path))
         return
-    if listener := listener_at(path):
+    if listener := _listener(path):
         process = f"process {listener.pid}" if listener.pid else "another process"
         raise SocketInUse(
             f"{process} listens on {path}; end it, or give this instance a NUMA_INSTANCE of its own"
@@ -114,9 +116,28 @@ def _make_way(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def _listener(path: Path) -> Peer | None:
+    """Who listens at `path`, also where the socket's mode keeps its owner, us, from connecting.
+
+    An agent that is killed between bind() and chmod(), under a umask that masks all, leaves such a
+    socket. Raises `OSError` if it is another user's.
+    """
+    try:
+        return listener_at(path)
+    except PermissionError:
+        # A needless chmod() would be an event, and so a reason to come here again at once.
+        if path.stat(follow_symlinks=False).st_mode & _MODE == _MODE:
+            raise
+        path.chmod(_MODE)
+        return listener_at(path)
+
+
 def _free_name(path: Path) -> Path:
-    names = (f"{path.name}.displaced{number}" for number in ("", *range(2, 1000)))
-    return next(name for name in map(path.with_name, names) if not os.path.lexists(name))
+    name = path.with_name(f"{path.name}.displaced")
+    numbers = itertools.count(2)
+    while os.path.lexists(name):
+        name = path.with_name(f"{path.name}.displaced{next(numbers)}")
+    return name
 
 
 def remove_dead_sockets(directory: Path) -> list[str]:
@@ -132,7 +153,7 @@ def remove_dead_sockets(directory: Path) -> list[str]:
     for name in filter(is_plugin_socket_name, names):
         path = directory / name
         with suppress(OSError):
-            if SocketIdentity.at(path) is not None and listener_at(path) is None:
+            if SocketIdentity.at(path) is not None and _listener(path) is None:
                 path.unlink()
                 removed.append(name)
     return removed
