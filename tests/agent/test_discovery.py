@@ -214,6 +214,24 @@ async def test_unknown_cpus_change_nothing_until_they_are_known(
     assert health(found) == {"numa-align/numa-1": False, "numa-align/numa-0": True}
 
 
+async def test_a_node_that_is_not_advertised_is_named_once(
+    autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not at each look; but again when it has been away."""
+    sysfs = Sysfs(Machine((NODE_0, MEMORY_ONLY)))
+    found = discovery(sysfs)
+    with caplog.at_level(logging.INFO):
+        await found.first()
+        nursery.start_soon(found.follow)
+        await trio.sleep(3600)
+        assert sum(line.startswith("Not advertising node 2") for line in caplog.messages) == 1
+        sysfs.content = Machine((NODE_0,))
+        await trio.sleep(31)
+        sysfs.content = Machine((NODE_0, MEMORY_ONLY))
+        await trio.sleep(3600)
+    assert sum(line.startswith("Not advertising node 2") for line in caplog.messages) == 2
+
+
 async def test_a_machine_without_a_node_to_advertise_is_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -1,5 +1,6 @@
 """The plugin scope lives as long as one generation of kubelet; nothing outlives it."""
 
+import errno
 import logging
 import os
 import socket
@@ -15,6 +16,7 @@ from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
 from numa_trio.agent.plugin_scope import PluginScope, supervise
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.errors import KubeletUnavailable
+from numa_trio.kubelet.plugin_socket import PluginSocket
 from numa_trio.kubelet.socket import KubeletSocket
 
 
@@ -222,6 +224,54 @@ async def test_a_defect_in_the_scope_does_not_end_the_agent(
         await node.streaming()
     assert len(caplog.records) == 1
     assert caplog.records[0].exc_info is not None
+
+
+async def test_defects_far_apart_are_forgotten(
+    node: Node, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """In a row they delay the next start more and more, up to 30 s; an hour apart they do not."""
+    nursery.start_soon(node.supervise)
+    node.start_kubelet()
+    node.kubelet.answers = [ZeroDivisionError("unforeseen")] * 20
+    await trio.sleep(600)
+    await node.streaming()
+    await trio.sleep(3600)
+    node.kubelet.answers = [ZeroDivisionError("unforeseen")]
+    failed = trio.current_time()
+    node.resources.get(0).status.streams_changed(0)  # type: ignore[union-attr]  # it is there
+    await trio.sleep(0.1)
+    assert node.scope.counts.scope_failures > 5
+    await node.streaming()
+    assert trio.current_time() - failed <= 0.7
+
+
+async def test_a_socket_that_could_not_be_bound_is_soon_tried_again(
+    node: Node, autojump_clock: MockClock, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The delays of the last trouble are forgotten once it was over."""
+    refusals = 20
+    bind = PluginSocket.bind
+
+    def refuse(path: Path) -> PluginSocket:
+        nonlocal refusals
+        if refusals and path.name == "numa-0.sock":
+            refusals -= 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return bind(path)
+
+    monkeypatch.setattr(PluginSocket, "bind", refuse)
+    nursery.start_soon(node.supervise)
+    node.start_kubelet()
+    await trio.sleep(3600)
+    await node.streaming()
+    refusals = 1
+    (node.watch.directory / "numa-0.sock").unlink()
+    removed = trio.current_time()
+    node.watch.wake()
+    await wait_all_tasks_blocked()
+    await node.streaming()
+    assert refusals == 0
+    assert trio.current_time() - removed < 0.5
 
 
 async def test_cancelled_it_leaves_no_socket_behind(node: Node, autojump_clock: MockClock) -> None:

@@ -325,6 +325,23 @@ async def test_rolling_update_at_any_moment(autojump_clock: MockClock, running: 
         old = new
 
 
+async def test_kubelets_checkpoint_wakes_nobody(autojump_clock: MockClock, running: Rig) -> None:
+    """Kubelet writes it at each registration and allocation; the sockets beside it do wake."""
+    watch = running.agents[0].agent.watch
+    await wait_all_tasks_blocked()
+    change = watch.next_change()
+    for name in (".1234", "kubelet_internal_checkpoint", "gpu.sock"):
+        (running.directory / name).touch()
+        (running.directory / name).unlink()
+    await wait_all_tasks_blocked()
+    assert not change.is_set()
+    for name in ("kubelet.sock.new", "numa-0-other.sock"):
+        change = watch.next_change()
+        (running.directory / name).touch()
+        await wait_all_tasks_blocked()
+        assert change.is_set() == name.endswith(".sock")
+
+
 async def test_two_agents_of_one_name(autojump_clock: MockClock, running: Rig) -> None:
     """The second takes nothing from the first, and takes over at once when that ends."""
     [first] = [one for one in running.agents if not one.ended.is_set()]

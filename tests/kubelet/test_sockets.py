@@ -90,10 +90,24 @@ def test_our_sockets_are_0600_whatever_the_umask(tmp_path: Path) -> None:
         "os.umask(int(sys.argv[1], 8)); path = Path(sys.argv[2])\n"
         "with PluginSocket.bind(path): print(oct(path.stat().st_mode & 0o7777))"
     )
-    for umask in ("000", "022", "077"):
+    for umask in ("000", "022", "077", "777"):
         command = [sys.executable, "-c", program, umask, str(tmp_path / "numa-0.sock")]
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert shown == "0o600\n"
+
+
+def test_no_moment_in_which_others_may_connect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under a umask of 0 the file that bind() makes is 0600 already, before any chmod."""
+    before = os.umask(0)
+    try:
+        with monkeypatch.context() as unmended:
+            unmended.setattr(Path, "chmod", lambda *_arguments: None)
+            with PluginSocket.bind(tmp_path / "numa-0.sock") as bound:
+                assert stat.S_IMODE(bound.path.stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
 
 
 def test_binding_replaces_a_dead_socket_and_removes_its_own(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ from numa_trio.kubelet.watch import DirectoryWatch
 
 log = logging.getLogger(__name__)
 
+# A scope that failed after so many seconds is started again as soon as after a first failure.
+_RAN_WELL = 60.0
+
 
 @frozen
 class PluginScope:
@@ -80,9 +83,12 @@ async def _run_again_if_it_fails(scope: PluginScope) -> NoReturn:
     """A defect of ours must not leave a node without its resources."""
     backoff = Backoff(first=0.5, longest=30.0)
     while True:
+        began = trio.current_time()
         try:
             await scope.run()
         except* Exception:
             scope.failed()
             log.exception("The plugin scope failed, which is a defect: starting it again")
+        if trio.current_time() - began >= _RAN_WELL:
+            backoff.reset()
         await trio.sleep(backoff.next_delay())
