@@ -52,7 +52,7 @@ def transport(rig: Rig, resource: str) -> Transport:
     return found
 
 
-async def lost_and_found(rig: Rig, resource: str, within: float = AT_ONCE) -> None:
+async def lost_and_found(rig: Rig, resource: str, within: float) -> None:
     """The resource goes, and comes back in time; the others do not go at all."""
     others = [other for other in RESOURCES if other != resource]
     events = rig.kubelet.log.events
@@ -66,7 +66,10 @@ async def lost_and_found(rig: Rig, resource: str, within: float = AT_ONCE) -> No
 
 
 async def test_stream_cancelled(
-    autojump_clock: MockClock, rig: Rig, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock,
+    rig: Rig,
+    monkeypatch: pytest.MonkeyPatch,
+    back: float,
 ) -> None:
     """Kubelet resets the call (RST_STREAM) and keeps the connection."""
     follow = PluginConnections._follow
@@ -81,9 +84,9 @@ async def test_stream_cancelled(
     monkeypatch.setattr(PluginConnections, "_follow", cancellable)
     await rig.kubelet.start()
     await rig.start_agent()
-    await rig.everything_allocatable(within=AT_ONCE)
+    await rig.everything_allocatable(within=back)
     rig.nursery.start_soon(_later, calls[NUMA_1].cancel)
-    await lost_and_found(rig, NUMA_1)
+    await lost_and_found(rig, NUMA_1, back)
 
 
 async def _later(action: Callable[[], object]) -> None:
@@ -91,20 +94,22 @@ async def _later(action: Callable[[], object]) -> None:
     action()
 
 
-async def test_stream_half_closed(autojump_clock: MockClock, running: Rig) -> None:
+async def test_stream_half_closed(autojump_clock: MockClock, running: Rig, back: float) -> None:
     """Kubelet's end stops sending, and would still read."""
     connection = transport(running, NUMA_1).get_extra_info("socket")
     running.nursery.start_soon(_later, lambda: connection._sock.shutdown(socket.SHUT_WR))
-    await lost_and_found(running, NUMA_1)
+    await lost_and_found(running, NUMA_1, back)
 
 
-async def test_stream_reset(autojump_clock: MockClock, running: Rig) -> None:
+async def test_stream_reset(autojump_clock: MockClock, running: Rig, back: float) -> None:
     """Kubelet's end goes without a word."""
     running.nursery.start_soon(_later, transport(running, NUMA_1).abort)
-    await lost_and_found(running, NUMA_1)
+    await lost_and_found(running, NUMA_1, back)
 
 
-async def test_connection_dropped_in_mid_message(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_connection_dropped_in_mid_message(
+    autojump_clock: MockClock, rig: Rig, back: float
+) -> None:
     """A list too long for the socket's buffer is cut off half-way, twice."""
     await rig.kubelet.start()
     agent = (await rig.start_agent(NUMA_CAPACITY="8000")).agent
@@ -117,15 +122,15 @@ async def test_connection_dropped_in_mid_message(autojump_clock: MockClock, rig:
         transport(rig, NUMA_1).abort()
         await status.until(lambda: status.streams == 0)
     assert rig.kubelet.capacity(NUMA_1) == 0
-    with trio.fail_after(AT_ONCE):
+    with trio.fail_after(back):
         await rig.kubelet.wait_allocatable(NUMA_1, 8_000)
 
 
-async def test_kubelet_that_stops_reading(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_kubelet_that_stops_reading(autojump_clock: MockClock, rig: Rig, back: float) -> None:
     """Updates wait for it, others get theirs, and when it reads it learns the last state."""
     await rig.kubelet.start()
     await rig.start_agent(NUMA_CAPACITY="1500")
-    with trio.fail_after(AT_ONCE):
+    with trio.fail_after(back):
         for resource in RESOURCES:
             await rig.kubelet.wait_allocatable(resource, 1_500)
     transport(rig, NUMA_1).pause_reading()
@@ -139,7 +144,7 @@ async def test_kubelet_that_stops_reading(autojump_clock: MockClock, rig: Rig) -
     take_cpus_offline(rig, 1)
     await trio.sleep(31)
     transport(rig, NUMA_1).resume_reading()
-    with trio.fail_after(AT_ONCE):
+    with trio.fail_after(back):
         await rig.kubelet.wait_allocatable(NUMA_1, 0)
     assert rig.kubelet.capacity(NUMA_1) == 1_500
 
@@ -149,22 +154,26 @@ def take_cpus_offline(rig: Rig, *nodes: int) -> None:
         (rig.sysfs / f"devices/system/node/node{node}/cpulist").write_text("\n")
 
 
-async def test_our_socket_deleted(autojump_clock: MockClock, running: Rig) -> None:
+async def test_our_socket_deleted(autojump_clock: MockClock, running: Rig, back: float) -> None:
     """Somebody deletes the socket of one resource."""
     (running.directory / "numa-1.sock").unlink()
-    await lost_and_found(running, NUMA_1, within=0.5)
+    await lost_and_found(running, NUMA_1, within=back)
 
 
-async def test_our_socket_replaced_by_another_file(autojump_clock: MockClock, running: Rig) -> None:
+async def test_our_socket_replaced_by_another_file(
+    autojump_clock: MockClock, running: Rig, back: float
+) -> None:
     """The file is kept under another name, and the resource comes back."""
     (running.directory / "precious").write_text("precious")
     (running.directory / "precious").rename(running.directory / "numa-1.sock")
-    await lost_and_found(running, NUMA_1, within=0.5)
+    await lost_and_found(running, NUMA_1, within=back)
     assert (running.directory / "numa-1.sock.displaced").read_text() == "precious"
 
 
 async def test_every_name_for_the_displaced_is_taken(
-    autojump_clock: MockClock, running: Rig
+    autojump_clock: MockClock,
+    running: Rig,
+    back: float,
 ) -> None:
     """A thousand files were moved aside before: there is a name for one more."""
     path = running.directory / "numa-1.sock"
@@ -172,11 +181,13 @@ async def test_every_name_for_the_displaced_is_taken(
         path.with_name(f"numa-1.sock.displaced{number}").touch()
     (running.directory / "precious").write_text("precious")
     (running.directory / "precious").rename(path)
-    await lost_and_found(running, NUMA_1, within=0.5)
+    await lost_and_found(running, NUMA_1, within=back)
     assert path.with_name("numa-1.sock.displaced1001").read_text() == "precious"
 
 
-async def test_dead_socket_of_mode_0_at_our_path(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_dead_socket_of_mode_0_at_our_path(
+    autojump_clock: MockClock, rig: Rig, back: float
+) -> None:
     """An agent without capabilities may not connect to it, and replaces it nevertheless."""
     for name in ("numa-0.sock", "numa-1-earlier.sock"):
         with socket.socket(socket.AF_UNIX) as abandoned:
@@ -185,13 +196,15 @@ async def test_dead_socket_of_mode_0_at_our_path(autojump_clock: MockClock, rig:
     with no_capabilities():
         await rig.kubelet.start(wipe=False)
         await rig.start_agent()
-        await rig.everything_allocatable(within=AT_ONCE)
+        await rig.everything_allocatable(within=back)
     names = {path.name for path in rig.directory.glob("numa-*")}
     assert names == {"numa-0.sock", "numa-1.sock"}
 
 
 async def test_our_socket_stolen_by_another_process(
-    autojump_clock: MockClock, running: Rig
+    autojump_clock: MockClock,
+    running: Rig,
+    back: float,
 ) -> None:
     """It keeps what it took for as long as it lives; then the resource is back at once."""
     path = running.directory / "numa-1.sock"
@@ -202,14 +215,19 @@ async def test_our_socket_stolen_by_another_process(
         await trio.sleep(3600)
         assert running.allocatable() == {NUMA_0: 4, NUMA_1: 0}
     path.unlink()
-    await running.everything_allocatable(within=AT_ONCE)
+    await running.everything_allocatable(within=back)
 
 
 @pytest.mark.parametrize(
     ("refused", "code"), [("__init__", errno.EMFILE), ("add_watch", errno.ENOSPC)]
 )
 async def test_inotify_exhausted(
-    autojump_clock: MockClock, rig: Rig, monkeypatch: pytest.MonkeyPatch, refused: str, code: int
+    autojump_clock: MockClock,
+    rig: Rig,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: str,
+    code: int,
+    back: float,
 ) -> None:
     """No instance or no watch is left: kubelet's restart is found by polling, in a second."""
 
@@ -223,7 +241,7 @@ async def test_inotify_exhausted(
     for _ in range(5):
         await trio.sleep(100.3)
         await rig.restart_kubelet()
-        await rig.everything_allocatable(within=1 + AT_ONCE)
+        await rig.everything_allocatable(within=back)
     monkeypatch.undo()
     await trio.sleep(31)
     await rig.restart_kubelet()
@@ -231,7 +249,10 @@ async def test_inotify_exhausted(
 
 
 async def test_inotify_queue_overflow(
-    autojump_clock: MockClock, running: Rig, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock,
+    running: Rig,
+    monkeypatch: pytest.MonkeyPatch,
+    back: float,
 ) -> None:
     """The kernel drops every event but says so: that suffices."""
     read = inotify_simple.INotify.read
@@ -242,16 +263,19 @@ async def test_inotify_queue_overflow(
 
     monkeypatch.setattr(inotify_simple.INotify, "read", overflowing)
     await running.restart_kubelet()
-    await running.everything_allocatable(within=AT_ONCE)
+    await running.everything_allocatable(within=back)
 
 
 async def test_inotify_events_lost(
-    autojump_clock: MockClock, running: Rig, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock,
+    running: Rig,
+    monkeypatch: pytest.MonkeyPatch,
+    back: float,
 ) -> None:
     """Events vanish without a word: the sweep finds kubelet's new socket within 30 s."""
     monkeypatch.setattr(DirectoryWatch, "_follow", _sweep_only)
     await running.restart_kubelet()
-    await running.everything_allocatable(within=31)
+    await running.everything_allocatable(within=back)
 
 
 async def _sweep_only(watch: DirectoryWatch, _inotify: object) -> None:
@@ -262,7 +286,10 @@ async def _sweep_only(watch: DirectoryWatch, _inotify: object) -> None:
 
 @pytest.mark.parametrize("trap", [True, False], ids=["kubelet 1.36", "kubelet without the trap"])
 async def test_rolling_update_with_instances(
-    autojump_clock: MockClock, tmp_path: Path, trap: bool
+    autojump_clock: MockClock,
+    tmp_path: Path,
+    trap: bool,
+    back: float,
 ) -> None:
     """Old and new serve at once; when the old one ends the resources stay or are back in 1 s."""
     async with open_rig(tmp_path, disconnect_trap=trap) as rig:
@@ -276,7 +303,7 @@ async def test_rolling_update_with_instances(
         assert rig.allocatable() == dict.fromkeys(RESOURCES, 4)
         await old.stop()
         await wait_all_tasks_blocked()
-        await rig.everything_allocatable(within=1)
+        await rig.everything_allocatable(within=back)
         await trio.sleep(600)
         assert rig.allocatable() == dict.fromkeys(RESOURCES, 4)
         verdict = await rig.kubelet.admit(pod(container(numa=[1])))
@@ -288,20 +315,24 @@ async def test_rolling_update_with_instances(
 @pytest.mark.parametrize("trap", [True, False], ids=["kubelet 1.36", "kubelet without the trap"])
 @pytest.mark.parametrize("end", ["stop", "kill"])
 async def test_newer_instance_ends_first(
-    autojump_clock: MockClock, tmp_path: Path, trap: bool, end: str
+    autojump_clock: MockClock,
+    tmp_path: Path,
+    trap: bool,
+    end: str,
+    back: float,
 ) -> None:
     """A rollout is undone: the older one, to which kubelet no longer listens, registers again."""
     async with open_rig(tmp_path, disconnect_trap=trap) as rig:
         await rig.kubelet.start()
         old = await rig.start_agent(NUMA_INSTANCE="old")
-        await rig.everything_allocatable(within=AT_ONCE)
+        await rig.everything_allocatable(within=back)
         for _ in range(3):
             await trio.sleep(3600)
             new = await rig.start_agent(NUMA_INSTANCE="new")
             await trio.sleep(30)
             await getattr(new, end)()
             await wait_all_tasks_blocked()
-            await rig.everything_allocatable(within=AT_ONCE)
+            await rig.everything_allocatable(within=back)
             await trio.sleep(600)
             assert rig.allocatable() == dict.fromkeys(RESOURCES, 4)
             assert old.phases() == {Phase.STREAMING}
@@ -311,7 +342,9 @@ async def test_newer_instance_ends_first(
             rig.kubelet.remove(asking)
 
 
-async def test_rolling_update_at_any_moment(autojump_clock: MockClock, running: Rig) -> None:
+async def test_rolling_update_at_any_moment(
+    autojump_clock: MockClock, running: Rig, back: float
+) -> None:
     """The old agent ends while the new one registers: never longer away than a second."""
     old = running.agents[0]
     for steps in range(0, 400, 13):
@@ -320,7 +353,7 @@ async def test_rolling_update_at_any_moment(autojump_clock: MockClock, running: 
             await trio.lowlevel.checkpoint()
         await old.stop()
         await wait_all_tasks_blocked()
-        await running.everything_allocatable(within=1)
+        await running.everything_allocatable(within=back)
         await wait_all_tasks_blocked()
         old = new
 
@@ -342,7 +375,7 @@ async def test_kubelets_checkpoint_wakes_nobody(autojump_clock: MockClock, runni
         assert change.is_set() == name.endswith(".sock")
 
 
-async def test_two_agents_of_one_name(autojump_clock: MockClock, running: Rig) -> None:
+async def test_two_agents_of_one_name(autojump_clock: MockClock, running: Rig, back: float) -> None:
     """The second takes nothing from the first, and takes over at once when that ends."""
     [first] = [one for one in running.agents if not one.ended.is_set()]
     second = await running.start_agent()
@@ -351,36 +384,40 @@ async def test_two_agents_of_one_name(autojump_clock: MockClock, running: Rig) -
     assert second.phases() == {Phase.WAITING}
     await first.stop()
     await wait_all_tasks_blocked()
-    await running.everything_allocatable(within=AT_ONCE)
+    await running.everything_allocatable(within=back)
     await wait_all_tasks_blocked()
     assert second.phases() == {Phase.STREAMING}
 
 
-async def test_numa_node_goes_and_returns(autojump_clock: MockClock, running: Rig) -> None:
+async def test_numa_node_goes_and_returns(
+    autojump_clock: MockClock, running: Rig, back: float
+) -> None:
     """Without CPUs its slots are unhealthy, not gone; with them they are healthy again."""
     take_cpus_offline(running, 1)
-    await trio.sleep(31)
+    await trio.sleep(back)
     assert running.allocatable() == {NUMA_0: 4, NUMA_1: 0}
     assert running.kubelet.capacity(NUMA_1) == 4
     write_sysfs(running.sysfs, MACHINE)
-    await trio.sleep(31)
+    await trio.sleep(back)
     assert running.allocatable() == dict.fromkeys(RESOURCES, 4)
 
 
-async def test_numa_node_added(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_numa_node_added(autojump_clock: MockClock, rig: Rig, back: float) -> None:
     """A node that comes online is registered without a restart of the others."""
     (rig.sysfs / "devices/system/node/online").write_text("0\n")
     await rig.kubelet.start()
     await rig.start_agent()
     await rig.kubelet.wait_allocatable(NUMA_0, 4)
     write_sysfs(rig.sysfs, MACHINE)
-    await trio.sleep(31)
+    await trio.sleep(back)
     assert rig.allocatable() == dict.fromkeys(RESOURCES, 4)
     registered = [e.subject for e in rig.kubelet.log.events if e.kind == "Register answered"]
     assert registered == [NUMA_0, NUMA_1]
 
 
-async def test_sysfs_file_vanishes_while_read(autojump_clock: MockClock, running: Rig) -> None:
+async def test_sysfs_file_vanishes_while_read(
+    autojump_clock: MockClock, running: Rig, back: float
+) -> None:
     """A node's folder goes while it is listed as online, and all of sysfs for a while."""
     nodes = running.sysfs / "devices/system/node"
     nodes.rename(nodes.with_name("hidden"))
@@ -392,10 +429,10 @@ async def test_sysfs_file_vanishes_while_read(autojump_clock: MockClock, running
     for path in sorted((nodes / "node1").iterdir()):
         path.unlink()
     (nodes / "node1").rmdir()
-    await trio.sleep(31)
+    await trio.sleep(back)
     assert running.allocatable() == {NUMA_0: 4, NUMA_1: 0}
     write_sysfs(running.sysfs, MACHINE)
-    await trio.sleep(31)
+    await trio.sleep(back)
     assert running.allocatable() == dict.fromkeys(RESOURCES, 4)
 
 
@@ -415,7 +452,9 @@ async def test_sysfs_file_malformed_that_decides_nothing(
         assert sum(line.startswith(f"node 0: {what}: {node}") for line in caplog.messages) == 1
 
 
-async def test_cpulist_of_one_node_malformed(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_cpulist_of_one_node_malformed(
+    autojump_clock: MockClock, rig: Rig, back: float
+) -> None:
     """The node waits until its CPUs are known, and the others do not wait for it."""
     cpulist = rig.sysfs / "devices/system/node/node1/cpulist"
     held = cpulist.read_text()
@@ -425,7 +464,7 @@ async def test_cpulist_of_one_node_malformed(autojump_clock: MockClock, rig: Rig
     await trio.sleep(1)
     assert rig.allocatable() == {NUMA_0: 4, NUMA_1: 0}
     cpulist.write_text(held)
-    await rig.everything_allocatable(within=31)
+    await rig.everything_allocatable(within=back)
     cpulist.write_text("2-\n")
     await trio.sleep(100)
     assert rig.allocatable() == dict.fromkeys(RESOURCES, 4)
