@@ -17,11 +17,11 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 # The bytes of requests that are not answered yet: of one connection, and of all. Above that of all,
 # whoever has most of them goes.
-MAX_UNANSWERED_BYTES_OF_CONNECTION = MAX_MESSAGE_BYTES + 64 * 1024
+MAX_UNANSWERED_BYTES_OF_CONNECTION = MAX_MESSAGE_BYTES + 1024 * 1024
 MAX_UNANSWERED_BYTES = 8 * 1024 * 1024
 
 # What each piece of a request costs us in memory besides its bytes, about.
-PIECE_BYTES = 512
+PIECE_BYTES = 2048
 
 # The headers of one call; kubelet's are some 300 bytes.
 MAX_HEADER_BYTES = 8 * 1024
