@@ -49,6 +49,7 @@ def test_nodes_that_kubelet_cannot_count_to_are_not_advertised(policy: CpulessNo
         NumaNode(250, memory_bytes=2**30),
     )
     last, beyond, memory_only = advertise(Machine(nodes), policy)
+    assert (last.node, beyond.node, memory_only.node) == nodes
     assert last.advertised
     assert beyond.reason is not None
     assert beyond.reason.startswith("kubelet knows NUMA nodes 0 to 63 only")

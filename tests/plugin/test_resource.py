@@ -77,6 +77,35 @@ def test_an_id_that_is_not_ours_is_refused_by_name(device_id: str) -> None:
         NODE_1.preferred_allocation([PreferredAllocationRequest([device_id], [], 1)])
 
 
+def test_a_refusal_says_which_ids_there_are() -> None:
+    """Who asked for the wrong one sees the first and the last that would do."""
+    with pytest.raises(InvalidRequest) as caught:
+        NODE_1.allocate([["numa-1-5"]])
+    assert str(caught.value) == (
+        "numa-align/numa-1 has no device 'numa-1-5': its devices are numa-1-0 to numa-1-4"
+    )
+
+
+@pytest.mark.parametrize("length", [63, 64, 5000])
+def test_a_refusal_shows_no_more_than_an_id_of_kubelets_length(length: int) -> None:
+    """Neither message nor log grows with what was asked for; nor is a huge number computed."""
+    device_id = "numa-1-".ljust(length, "9")
+    shown = repr(device_id if length <= 63 else f"{device_id[:63]}…")
+    with pytest.raises(InvalidRequest, match=f"has no device {shown}:"):
+        NODE_1.allocate([[device_id]])
+
+
+def test_containers_of_one_call_are_bounded() -> None:
+    """Kubelet asks for one container at a time; a call for very many would keep others waiting."""
+    assert len(NODE_1.allocate([["numa-1-0"]] * 1000)) == 1000
+    with pytest.raises(InvalidRequest) as caught:
+        NODE_1.allocate([["numa-1-0"]] * 1001)
+    assert str(caught.value) == (
+        "numa-align/numa-1: 1001 container requests at once;"
+        " kubelet makes one, and up to 1000 are answered"
+    )
+
+
 def test_a_request_without_ids_is_refused() -> None:
     """Kubelet never sends one; an answer would hide that something is wrong."""
     with pytest.raises(InvalidRequest, match="names no device"):

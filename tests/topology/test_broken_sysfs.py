@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from numa_trio.plugin.advertising import CpulessNodes, advertise
 from numa_trio.topology import sysfs
-from numa_trio.topology.machine import Machine, NumaNode
+from numa_trio.topology.machine import HugePages, Machine, NumaNode
 from numa_trio.topology.sysfs import UnreadableSysfs, read_machine
 from sysfs_tree import plant, plant_machine, plant_nodes
 
@@ -152,21 +152,26 @@ def test_a_folder_of_huge_pages_that_cannot_be_entered_is_a_remark(tmp_path: Pat
     (link / "hugepages").symlink_to(link / "hugepages")
     machine = read_machine(tmp_path)
     assert machine.nodes == (NumaNode(0, frozenset({0})),)
-    assert [remark.text for remark in machine.remarks] == ["node 0: huge pages unknown"]
+    (remark,) = machine.remarks
+    assert remark.text == "node 0: huge pages unknown"
+    assert "Too many levels of symbolic links" in str(remark)
 
 
 def test_huge_pages_of_a_kernel_without_numa_may_be_malformed(tmp_path: Path) -> None:
-    """The one node 0 is there all the same."""
+    """The one node 0 is there all the same, with the pages of the other sizes."""
     plant(
         tmp_path,
         {
             "devices/system/cpu/online": "0-3",
             "kernel/mm/hugepages/hugepages-2048kB/nr_hugepages": "many",
             "kernel/mm/hugepages/hugepages-2048kB/free_hugepages": "0",
+            "kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages": "3",
+            "kernel/mm/hugepages/hugepages-1048576kB/free_hugepages": "1",
         },
     )
     machine = read_machine(tmp_path)
-    assert machine.nodes == (NumaNode(0, frozenset(range(4))),)
+    pages = (HugePages(2**30, total=3, free=1),)
+    assert machine.nodes == (NumaNode(0, frozenset(range(4)), huge_pages=pages),)
     assert machine.remarks[1].text == "node 0: huge pages of 2048 kB unknown"
 
 

@@ -115,8 +115,9 @@ def test_refuses_a_map_beyond_the_largest_number() -> None:
     """A map of more bits than any kernel has is a wrong file."""
     longest = ",".join(["00000001"] * 2048)
     assert max(parse_cpumap(longest)) == 2047 * 32
-    with pytest.raises(MalformedText, match="expected at most 2048 words"):
+    with pytest.raises(MalformedText, match="expected at most 2048 words") as caught:
         parse_cpumap(f"1,{longest}")
+    assert caught.value.held == f"1,{longest}"
 
 
 def test_an_error_shows_the_beginning_of_a_long_text() -> None:

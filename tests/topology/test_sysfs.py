@@ -113,7 +113,7 @@ def test_a_kernel_without_numa_is_one_node(tmp_path: Path) -> None:
             id=0, cpus=frozenset({0, 1, 3, 4, 5}), huge_pages=(HugePages(MIB, total=16, free=12),)
         ),
     )
-    assert not machine.numa_aware
+    assert machine.numa_aware is False
     assert any("knows no NUMA nodes" in remark.text for remark in machine.remarks)
 
 
@@ -258,8 +258,16 @@ def test_a_malformed_online_file_of_cpus_is_named(tmp_path: Path) -> None:
 def test_a_root_that_is_no_sysfs_is_bad_configuration(tmp_path: Path, entry: str) -> None:
     """A missing root, a file and a folder without devices/system get an error of their own."""
     (tmp_path / "file").touch()
-    with pytest.raises(SysfsRootMissing, match="expected the directory where sysfs is mounted"):
+    seen = {
+        "": "no CPUs in devices/system/node nor in devices/system/cpu",
+        "missing": "No such file or directory",
+    }.get(entry, "Not a directory")
+    with pytest.raises(SysfsRootMissing) as caught:
         read_machine(tmp_path / entry)
+    assert str(caught.value) == (
+        f"sysfs root {tmp_path / entry}: {seen}; expected the directory where sysfs is mounted,"
+        " usually /sys (NUMA_SYSFS_ROOT)"
+    )
 
 
 def test_a_folder_in_place_of_a_file_is_unreadable(tmp_path: Path) -> None:

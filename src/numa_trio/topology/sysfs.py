@@ -54,7 +54,6 @@ class SysfsRootMissing(SysfsError):
             f"sysfs root {root}: {seen}; expected the directory where sysfs is mounted,"
             " usually /sys (NUMA_SYSFS_ROOT)"
         )
-        self.root = root
 
 
 class UnreadableSysfs(SysfsError):
@@ -62,7 +61,6 @@ class UnreadableSysfs(SysfsError):
 
     def __init__(self, path: Path, problem: OSError) -> None:
         super().__init__(f"{path}: cannot be read: {problem.strerror}")
-        self.path = path
 
 
 class MalformedSysfs(SysfsError):

@@ -191,6 +191,18 @@ class FakeListener:
         pass
 
 
+async def test_a_shortage_that_lasts_is_said_once_a_minute(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log neither fills nor falls silent."""
+    listener = FakeListener([errno.EMFILE] * 1500)
+    with trio.move_on_after(145):
+        await HttpServer(respond, ignore).serve([listener])
+    assert [record.getMessage() for record in caplog.records] == [
+        "Cannot accept HTTP connections: Too many open files"
+    ] * 3
+
+
 @pytest.mark.parametrize("shortage", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
 async def test_waits_out_a_shortage(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, shortage: int
