@@ -1,4 +1,4 @@
-"""`numa-trio simulate`: runs the agent beside a kubelet stand-in, on a machine of one's choice.
+"""`numa-trio simulate`: runs the agent against a kubelet stand-in, on a chosen machine.
 
 docs/simulate.md describes what it checks, the machines, and the fields of `--output json`.
 """
@@ -177,7 +177,7 @@ def _simulate(plan: "Plan", directory: Path, arguments: argparse.Namespace) -> i
     if as_json:
         print(json.dumps(as_object(plan, report), indent=2))
     else:
-        # Where it is no window that sets the width, lines stay whole, for grep and the like.
+        # Without a terminal, lines are not wrapped: for grep and the like.
         width = None if sys.stdout.isatty() else _BOUNDLESS
         print_report(plan, report, open_console(sys.stdout, width=width))
     if arguments.verbose or report.problems:

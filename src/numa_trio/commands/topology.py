@@ -89,7 +89,7 @@ def _print_json(machine: "Machine", advertisements: "Sequence[Advertisement]") -
 
 
 def _print_table(machine: "Machine", advertisements: "Sequence[Advertisement]") -> None:
-    # Where it is no window that sets the width, lines and lists stay whole, for grep and the like.
+    # Without a terminal, lines and lists are not wrapped: for grep and the like.
     window = sys.stdout.isatty()
     width = None if window else _BOUNDLESS
     console = open_console(sys.stdout, width=width)

@@ -18,7 +18,7 @@ class InvalidRequest(ValueError):
 
 @frozen
 class Device:
-    """One schedulable slot of a resource, as ListAndWatch tells it.
+    """One schedulable slot of a resource, as in the list of ListAndWatch.
 
     `numa_nodes` is its TopologyInfo: any of these nodes suits; empty means no hint.
     """
@@ -38,7 +38,7 @@ class PluginOptions:
 
 @frozen
 class Registration:
-    """What a plugin tells kubelet in Register.
+    """What a plugin sends to kubelet in Register.
 
     `endpoint` is the file name of the plugin's socket in the device-plugin directory.
     """

@@ -29,7 +29,7 @@ REQUEST_LIMIT = 5.0
 RESPONSE_LIMIT = 10.0
 FAREWELL_LIMIT = 1.0
 
-# One more pushes the oldest out, so that clients that dawdle cannot keep a probe waiting.
+# For one more the oldest is closed, so that slow clients cannot keep a probe waiting.
 MAX_CONNECTIONS = 32
 
 MAX_HEAD_BYTES = 16 * 1024
@@ -81,7 +81,7 @@ async def serve_http(
     *,
     task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
-    """Serve until cancelled. An address that cannot be had is tried again for ever."""
+    """Serve until cancelled. An address that cannot be bound is tried again forever."""
     backoff = Backoff(first=0.5, longest=10.0)
     server = HttpServer(respond, on_drop)
     last_problem = None

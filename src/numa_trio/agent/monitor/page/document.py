@@ -13,7 +13,7 @@ from numa_trio.agent.monitor.page.sections import page_sections
 _STYLE = Path(__file__).with_name("style.css").read_text("utf-8")
 _SCRIPT = Path(__file__).with_name("refresh.js").read_text("utf-8")
 
-# Without scripts, the page is loaded anew at this interval.
+# Without scripts, the page is reloaded at this interval.
 _RELOAD_SECONDS = 10
 
 
