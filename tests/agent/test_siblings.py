@@ -140,6 +140,14 @@ async def test_a_sibling_that_drops_the_connection_lives(
             connection.close()
     assert 120 <= drops <= 120 * 2 + 12
     assert followed.departures == [0, 0]
+    with trio.fail_after(6):
+        connection, _ = await listener.accept()
+    await trio.sleep(3600)
+    for _ in range(2):  # it lasted: what was before is forgotten
+        connection.close()
+        with trio.fail_after(0.02):
+            connection, _ = await listener.accept()
+    connection.close()
     bound.close()
     await trio.sleep(6)
     assert followed.departures == [1, 0]

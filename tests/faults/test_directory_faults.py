@@ -17,6 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from agent_process import PATIENCE, AgentProcess
 from capabilities import bind_mount, no_capabilities, own_mounts, unmount
 from fault_rig import RESOURCES, Rig, open_rig
+from numa_trio.agent.status import Phase
 
 AT_ONCE = 0.2  # seconds: less than any backoff but the first few
 
@@ -134,8 +135,10 @@ def test_directory_mounted_over(tmp_path: Path, back: float) -> None:
             await rig.kubelet.start()
             await rig.everything_allocatable(within=back)
             await trio.sleep(60)
+            unmount(rig.directory)  # a dead kubelet.sock is at the path again
+            await trio.sleep(back)
+            assert rig.agents[0].phases() == {Phase.SERVING}
             await rig.kubelet.stop()
-            unmount(rig.directory)
             await rig.kubelet.start()
             await rig.everything_allocatable(within=back)
 
