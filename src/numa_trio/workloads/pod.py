@@ -60,11 +60,24 @@ def _uid_of(pod: "Pod") -> str:
     return str(uuid.uuid5(_UID_NAMESPACE, f"{pod.namespace}/{pod.name}"))
 
 
+def _qos_of(pod: "Pod") -> QosClass:
+    """The class as `ComputePodQOS` has it: only cpu and memory above zero count."""
+    parts = [pod.resources] if pod.resources else [each.resources for each in pod.containers]
+    requests = [_cpu_and_memory(part.requests) for part in parts]
+    limits = [_cpu_and_memory(part.limits) for part in parts]
+    if not any(requests) and not any(limits):
+        return QosClass.BEST_EFFORT
+    if requests == limits and all(len(part) == 2 for part in limits):
+        return QosClass.GUARANTEED
+    return QosClass.BURSTABLE
+
+
 @frozen
 class Pod:
     """A pod with its containers in the order in which they start.
 
-    `resources` are the pod-level ones (`spec.resources`), None where there are none.
+    `resources` are the pod-level ones (`spec.resources`), None where there are none. `qos` is
+    worked out once, as every container of the pod is asked for it.
     """
 
     name: str
@@ -72,18 +85,7 @@ class Pod:
     namespace: str = "default"
     resources: Resources | None = None
     uid: str = Factory(_uid_of, takes_self=True)
-
-    @property
-    def qos(self) -> QosClass:
-        """The class as `ComputePodQOS` has it: only cpu and memory above zero count."""
-        parts = [self.resources] if self.resources else [c.resources for c in self.containers]
-        requests = [_cpu_and_memory(part.requests) for part in parts]
-        limits = [_cpu_and_memory(part.limits) for part in parts]
-        if not any(requests) and not any(limits):
-            return QosClass.BEST_EFFORT
-        if requests == limits and all(len(part) == 2 for part in limits):
-            return QosClass.GUARANTEED
-        return QosClass.BURSTABLE
+    qos: QosClass = field(init=False, eq=False, default=Factory(_qos_of, takes_self=True))
 
     def total_requests(self) -> dict[str, Fraction]:
         """What the scheduler counts: the most that the pod needs at any time.
