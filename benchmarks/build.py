@@ -42,9 +42,10 @@ def _install(directory: Path, python: Path) -> Path:
     if not pip.exists():
         subprocess.run([python, "-m", "venv", environment], check=True)
     repository = _HERE.parent
+    pinned = [f"--requirement={repository}/requirements/{name}.txt" for name in ("run", "build")]
     for what in (
-        ["install", "--require-hashes", "-r", f"{repository}/requirements/run.txt"],
-        ["install", "--force-reinstall", f"{repository}"],
+        ["install", "--require-hashes", *pinned],
+        ["install", "--force-reinstall", "--no-build-isolation", f"{repository}"],
     ):
         subprocess.run([pip, *what, "--quiet", "--no-deps"], check=True, stdout=sys.stderr)
     subprocess.run([pip, "check"], check=True, stdout=sys.stderr)
