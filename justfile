@@ -98,7 +98,7 @@ generated:
 requirements *options:
     scripts/pin-requirements "$@"
 
-# Measure numa-trio beside a plain Go plugin; arguments go to `python -m benchmarks`.
+# Measure numa-trio against a plain Go plugin; arguments go to `python -m benchmarks`.
 [positional-arguments]
 bench *arguments:
     python -m benchmarks "$@"

@@ -12,7 +12,7 @@ from numa_trio.setting_values import LogFormat, LogLevel
 # What every record has; the rest of its attributes was given with `extra`.
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
-# These tell of each cancelled call and each frame; the bridge says what matters of it.
+# These log each cancelled call and each frame; the bridge logs what matters of it.
 _CHATTY = ("asyncio", "grpclib", "h2", "hpack")
 
 
@@ -39,7 +39,7 @@ def _extras(record: logging.LogRecord) -> dict[str, object]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and what the record has besides."""
+    """One JSON object a line: time, level, logger, message, and the record's extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""

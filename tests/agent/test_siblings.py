@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -101,8 +102,43 @@ async def test_one_that_was_dead_before_does_not_count(
     assert followed.departures == [0, 0]
     leave_dead_socket(followed.watch.directory / "numa-0-short.sock")
     followed.watch.wake()
-    await wait_all_tasks_blocked()
+    await trio.sleep(0.2)
     assert followed.departures == [1, 0]
+
+
+async def test_one_that_is_seen_while_it_binds_is_followed(
+    followed: Followed, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Until it listens it refuses connections, which is not its end; its end comes later."""
+    await followed.start(nursery)
+    with socket.socket(socket.AF_UNIX) as binding:
+        binding.bind(str(followed.watch.directory / "numa-0-new.sock"))
+        followed.watch.wake()
+        await trio.sleep(0.02)
+        binding.listen()
+        await trio.sleep(3600)
+        assert followed.departures == [0, 0]
+    await trio.sleep(0.05)
+    assert followed.departures == [1, 0]
+
+
+async def test_one_that_listens_late_is_followed_nevertheless(
+    followed: Followed, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """It was taken for dead, at our start or later, and is told again when it really ends."""
+    with ExitStack() as ends:
+        late = [ends.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(2)]
+        late[0].bind(str(followed.watch.directory / "numa-0-early.sock"))
+        await followed.start(nursery)
+        late[1].bind(str(followed.watch.directory / "numa-1-new.sock"))
+        followed.watch.wake()
+        await trio.sleep(60)
+        assert followed.departures == [0, 1]
+        for each in late:
+            each.listen()
+        await trio.sleep(3600)
+    await trio.sleep(0.05)
+    assert followed.departures == [1, 2]
 
 
 async def test_others_do_not_count(

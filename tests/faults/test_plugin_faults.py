@@ -201,6 +201,22 @@ async def test_dead_socket_of_mode_0_at_our_path(
     assert names == {"numa-0.sock", "numa-1.sock"}
 
 
+async def test_sockets_of_earlier_instances_are_removed(
+    autojump_clock: MockClock, rig: Rig, back: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also those of nodes and instances that are not there any more; others' files stay."""
+    caplog.set_level("INFO")
+    for name in ("numa-9-old.sock", "other.sock"):
+        with socket.socket(socket.AF_UNIX) as abandoned:
+            abandoned.bind(str(rig.directory / name))
+    await rig.kubelet.start(wipe=False)
+    await rig.start_agent()
+    await rig.everything_allocatable(within=back)
+    assert not (rig.directory / "numa-9-old.sock").exists()
+    assert (rig.directory / "other.sock").exists()
+    assert "Removed sockets of earlier instances: numa-9-old.sock" in caplog.messages
+
+
 async def test_our_socket_stolen_by_another_process(
     autojump_clock: MockClock,
     running: Rig,

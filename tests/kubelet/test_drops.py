@@ -9,10 +9,11 @@ import trio
 from attrs import define, field
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from numa_trio.kubelet.drop import Drop
 from numa_trio.kubelet.plugin_socket import PluginSocket
-from numa_trio.kubelet.rpc.limits import MAX_CONNECTIONS
+from numa_trio.kubelet.rpc.limits import MAX_CONNECTIONS, MAX_RESETS
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.kubelet.rpc.plugin_client import connect_plugin
 from numa_trio.kubelet.rpc.plugin_server import PluginServer
@@ -125,3 +126,28 @@ async def test_a_peer_that_does_not_read_the_end_of_its_stream(path: Path, serve
                 await trio.sleep(0.001)
             await served.server.end_streams()
     assert served.drops == [Drop.STALLED]
+
+
+async def test_resets_of_an_earlier_minute_are_forgotten(
+    autojump_clock: MockClock, path: Path, served: Served
+) -> None:
+    """Kubelet's connection lives for months; what counts is how many resets there are a minute."""
+    peer = H2Connection(H2Configuration(client_side=True))
+    peer.initiate_connection()
+
+    async def reset_calls(count: int) -> None:
+        for _ in range(count):
+            call = peer.get_next_available_stream_id()
+            peer.send_headers(call, LIST_AND_WATCH)
+            peer.reset_stream(call)
+            await stream.send_all(peer.data_to_send())
+            await wait_all_tasks_blocked()
+
+    async with await trio.open_unix_socket(path) as stream:
+        for _ in range(3):
+            await reset_calls(MAX_RESETS // 2)
+            await trio.sleep(61)
+        assert served.drops == []
+        with pytest.raises(trio.BrokenResourceError):
+            await reset_calls(MAX_RESETS * 2)
+    assert served.drops == [Drop.PROTOCOL_ERROR]

@@ -54,9 +54,10 @@ def anchors(document: Path) -> set[str]:
 
 
 def test_every_decision_is_in_the_index() -> None:
-    """The index lists each page by its title, in order."""
+    """The index lists each page by its title, in order; no number is left out."""
     folder = ROOT / "docs/decisions"
     pages = sorted(folder.glob("0*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
     titles = [page.read_text().splitlines()[0].removeprefix("# ") for page in pages]
     lines = (folder / "README.md").read_text().splitlines()
     assert [line for line in lines if line.startswith("- ")] == [

@@ -22,6 +22,9 @@ from numa_trio.kubelet.watch import DirectoryWatch
 # long, in seconds, is made again at once.
 _LASTED = 10.0
 
+# Between bind() and listen() a socket refuses connections, as if its process had ended.
+_BINDING = 0.05
+
 
 async def follow_siblings(
     resources: AdvertisedResources,
@@ -36,10 +39,12 @@ async def follow_siblings(
     that are there have been noted: who is dead by then cannot have registered after us.
     """
 
-    async def follow(sibling: Path, node: int, identity: SocketIdentity) -> None:
-        await _ended(sibling, identity, watch)
-        if advertised := resources.get(node):
-            advertised.status.sibling_ended(f"the instance that served {sibling} has ended")
+    async def follow(sibling: Path, node: int, identity: SocketIdentity, alive: bool) -> None:
+        def ended() -> None:
+            if advertised := resources.get(node):
+                advertised.status.sibling_ended(f"the instance that served {sibling} has ended")
+
+        await _follow(sibling, identity, watch, ended, alive=alive)
 
     met: dict[Path, tuple[int, SocketIdentity]] = {}
     started = False
@@ -50,8 +55,9 @@ async def follow_siblings(
                 known, met = met, plugin_sockets(watch.directory)
                 for path, (node, identity) in met.items():
                     new = known.get(path) != (node, identity) and path.name != endpoint_of(node)
-                    if new and (started or _is_served(path)):
-                        nursery.start_soon(follow, path, node, identity)
+                    if new:
+                        alive = started or _is_served(path)
+                        nursery.start_soon(follow, path, node, identity, alive)
             if not started:
                 started = True
                 task_status.started()
@@ -69,28 +75,44 @@ def _is_served(path: Path) -> bool:
     return True
 
 
-async def _ended(path: Path, identity: SocketIdentity, watch: DirectoryWatch) -> None:
-    """Return when nobody listens any more on the socket of that identity."""
+async def _follow(
+    path: Path,
+    identity: SocketIdentity,
+    watch: DirectoryWatch,
+    ended: Callable[[], None],
+    *,
+    alive: bool,
+) -> None:
+    """Call `ended` whenever nobody listens any more; return when the socket's file is another.
+
+    `alive` says whether somebody may have listened before.
+    """
     backoff = Backoff(first=0.01, longest=5.0)
+    met = trio.current_time()
     while True:
         change = watch.next_change()
         try:
             if SocketIdentity.at(path) != identity:
-                return
+                break
             connection = connect_to_listener(path)
         except OSError:  # its queue is full, or we may not connect: then its file tells
-            with trio.move_on_after(backoff.next_delay()):
-                await change.wait()
-            continue
-        if connection is None:
-            return
-        began = trio.current_time()
-        with trio.socket.from_stdlib_socket(connection) as held:
-            await _closed(held)
-        if trio.current_time() - began >= _LASTED:
-            backoff.reset()
+            connection = None
         else:
-            await trio.sleep(backoff.next_delay())
+            if connection is None and alive and trio.current_time() - met >= _BINDING:
+                alive = False
+                ended()
+        if connection is not None:
+            alive = True
+            began = trio.current_time()
+            with trio.socket.from_stdlib_socket(connection) as held:
+                await _closed(held)
+            if trio.current_time() - began >= _LASTED:
+                backoff.reset()
+                continue
+        with trio.move_on_after(backoff.next_delay()):
+            await change.wait()
+    if alive:
+        ended()
 
 
 async def _closed(connection: trio.socket.SocketType) -> None:

@@ -23,7 +23,7 @@ class BadCheckpoint(Exception):
 
 
 def write_checkpoint(directory: Path, devices: DeviceManager) -> None:
-    """Replace the file at one stroke: written beside it, then renamed."""
+    """Replace the file at one stroke: written next to it, then renamed."""
     data = {
         "PodDeviceEntries": [
             _entry(devices, holder, allocation)

@@ -1,4 +1,4 @@
-"""What should become of pods: judged by their manifests, and by kubelet beside a perfect plugin."""
+"""What should become of pods: by their manifests, and by kubelet with a perfect plugin."""
 
 from collections.abc import Sequence
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from numa_trio.simulator.cpus import Cpu, SimulatedMachine
 from numa_trio.topology.lists import MalformedText, parse_list
 from numa_trio.topology.machine import HugePages, Machine, NumaNode
+from numa_trio.topology.sizes import KIB
 from numa_trio.workloads.fields import BadFile, Field, read_documents
 
 _LARGEST_CPU = 8191  # the kernel's NR_CPUS is at most 8192
@@ -28,7 +29,6 @@ _LOCAL, _REMOTE = 10, 20  # the kernel's distances where the firmware tells none
 _UNREACHABLE = 255
 _MOST_THREADS = 8
 _MOST_PAGES = 1 << 40
-_KIB = 1024
 _USUAL_PAGES = {2 << 20: 0, 1 << 30: 0}  # Linux on x86 shows both sizes, used or not
 
 
@@ -60,7 +60,7 @@ def load_machine(path: Path) -> SimulatedMachine:
 
 def _node(field: Field, ids: list[int]) -> NumaNode:
     memory = field.child("memory")
-    size = None if memory.value is None else int(memory.quantity() // _KIB) * _KIB
+    size = None if memory.value is None else int(memory.quantity() // KIB) * KIB
     node = field.child("id").whole_number(0, _LARGEST_NODE)
     return NumaNode(
         id=node,
@@ -99,7 +99,7 @@ def _huge_pages(field: Field) -> Iterator[HugePages]:
     counts = dict(_USUAL_PAGES)
     for size, count in field.items():
         size_bytes = Field(count.document, size, count.path).quantity()
-        if size_bytes < _KIB or size_bytes % _KIB:
+        if size_bytes < KIB or size_bytes % KIB:
             raise BadFile(f"{count.where}: found size {size}; expected one such as 2Mi or 1Gi")
         counts[int(size_bytes)] = count.whole_number(0, _MOST_PAGES)
     for page, pages in sorted(counts.items()):

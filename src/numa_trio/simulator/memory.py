@@ -118,7 +118,7 @@ class MemoryManager:
 
     def _by_resource(self, pod: Pod, needed: Quantities) -> dict[str, Hints]:
         # Where no nodes will do, kubelet's map stays empty, without even an empty list: to the
-        # Topology Manager that is no preference, and it is the allocation that fails.
+        # Topology Manager that means any node will do, and it is the allocation that fails.
         hints = self._hints(pod, needed)
         return dict.fromkeys(needed, hints) if hints else {}
 

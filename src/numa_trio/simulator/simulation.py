@@ -1,4 +1,4 @@
-"""A run of the real agent beside the kubelet stand-in: pods, a kubelet restart, pods again."""
+"""A run of the real agent with the kubelet stand-in: pods, a kubelet restart, pods again."""
 
 import os
 import signal

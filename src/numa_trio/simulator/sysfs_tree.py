@@ -13,11 +13,11 @@ from attrs import evolve
 from numa_trio.simulator.cpus import Cpu, SimulatedMachine
 from numa_trio.topology.lists import MalformedText, format_cpumap, format_list, parse_list
 from numa_trio.topology.machine import NumaNode
+from numa_trio.topology.sizes import KIB
 from numa_trio.topology.sysfs import read_machine
 
 _NODES = Path("devices/system/node")
 _CPUS = Path("devices/system/cpu")
-_KIB = 1024
 
 
 def write_sysfs(root: Path, simulated: SimulatedMachine) -> None:
@@ -78,12 +78,11 @@ def _node_files(node: NumaNode) -> Iterator[tuple[str, str]]:
         yield (
             "meminfo",
             "\n".join(
-                f"Node {node.id} {name}: {amount // _KIB:>14} kB"
-                for name, amount in amounts.items()
+                f"Node {node.id} {name}: {amount // KIB:>14} kB" for name, amount in amounts.items()
             ),
         )
     for pages in node.huge_pages:
-        folder = f"hugepages/hugepages-{pages.size_bytes // _KIB}kB"
+        folder = f"hugepages/hugepages-{pages.size_bytes // KIB}kB"
         yield f"{folder}/nr_hugepages", str(pages.total)
         yield f"{folder}/free_hugepages", str(pages.free)
 

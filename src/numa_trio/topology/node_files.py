@@ -6,8 +6,7 @@ The forms are described in the kernel's Documentation/ABI/stable/sysfs-devices-n
 import re
 
 from numa_trio.topology.lists import MalformedText, parse_list
-
-_KIB = 1024
+from numa_trio.topology.sizes import KIB
 
 _KIBIBYTES = re.compile(r"[ \t]*([0-9]{1,16})[ \t]*kB[ \t]*")
 _COUNT = re.compile(r"[0-9]{1,19}")
@@ -44,7 +43,7 @@ def _meminfo_line(text: str, name: str) -> int | None:
     amount = _KIBIBYTES.fullmatch(line[1])
     if amount is None:
         raise MalformedText(line[0], f"a line like 'Node 0 {name}: 4194304 kB'")
-    return int(amount[1]) * _KIB
+    return int(amount[1]) * KIB
 
 
 def parse_distances(text: str) -> list[int]:

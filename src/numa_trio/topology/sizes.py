@@ -1,4 +1,6 @@
-"""Byte sizes as a person reads them."""
+"""Byte sizes: the kernel's unit, and how a person reads them."""
+
+KIB = 1024  # what sysfs means by kB
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 

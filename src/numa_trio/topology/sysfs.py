@@ -23,6 +23,7 @@ from numa_trio.topology.node_files import (
     parse_inhabited_list,
     parse_meminfo,
 )
+from numa_trio.topology.sizes import KIB
 
 # A node that goes offline takes its files with it, also those that are open.
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO})
@@ -30,7 +31,6 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO})
 # Nodes come and go one at a time, rarely: the second reading is nearly always undisturbed.
 _READINGS = 3
 
-_KIB = 1024
 
 # A cpulist of LARGEST CPUs, every second of them, takes less than 200 KiB.
 _MOST_BYTES = 1 << 20
@@ -247,7 +247,7 @@ def _huge_pages(folder: Path, node_id: int, oddities: _Oddities) -> tuple[HugePa
             oddities.note(node_id, f"huge pages of {kibibytes} kB unknown", problem)
             continue
         if total is not None and free is not None:
-            found.append(HugePages(kibibytes * _KIB, total, free))
+            found.append(HugePages(kibibytes * KIB, total, free))
     return tuple(found)
 
 

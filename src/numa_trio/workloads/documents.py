@@ -63,7 +63,8 @@ def parse_documents(content: bytes) -> list[object]:
         ) from None
     except (ValueError, OverflowError):
         raise MalformedDocument(
-            r"is not YAML: found an escape (\U) that is no character; expected at most \U0010FFFF"
+            r"is not YAML: found an escape (\U) that is not a character;"
+            r" expected at most \U0010FFFF"
         ) from None
 
 

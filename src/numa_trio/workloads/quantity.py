@@ -23,7 +23,7 @@ _LARGEST = 2**63 - 1  # what the API server keeps of anything larger
 
 
 def parse_quantity(value: object) -> Fraction:
-    """The quantity that a YAML value stands for; raises `ValueError` if it is none.
+    """The quantity that a YAML value stands for; raises `ValueError` if it is not one.
 
     Numbers count as Kubernetes would read them from JSON; a quantity cannot be negative here, as
     no resource of a pod can.

@@ -20,7 +20,7 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_UNANSWERED_BYTES_OF_CONNECTION = MAX_MESSAGE_BYTES + 1024 * 1024
 MAX_UNANSWERED_BYTES = 8 * 1024 * 1024
 
-# What each piece of a request costs us in memory besides its bytes, about.
+# What each piece of a request costs us in memory in addition to its bytes, about.
 PIECE_BYTES = 2048
 
 # The headers of one call; kubelet's are some 300 bytes.
@@ -29,7 +29,7 @@ MAX_HEADER_BYTES = 8 * 1024
 # What a peer may have sent of a frame, or of headers in several frames, that is not complete yet.
 MAX_INCOMPLETE_BYTES = 32 * 1024
 
-# What may wait in the process for a peer to read it, besides what the kernel keeps for it.
+# What may wait in the process for a peer to read it, not counting what the kernel keeps for it.
 MAX_UNREAD_BYTES = 256 * 1024
 
 # How much is read from one connection before it is another's turn.
