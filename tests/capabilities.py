@@ -12,7 +12,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _VERSION_3 = 0x20080522
 _DATA = struct.Struct("6I")  # twice effective, permitted, inheritable: capset(2)
 _PR_CAPBSET_DROP = 24
-_CLONE_NEWNS = 0x00019000
+_CLONE_NEWNS = 0x00020000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 1 << 18
 _MNT_DETACH = 2
 

@@ -67,6 +67,27 @@ async def test_an_update_while_a_long_list_is_encoded_reaches_the_stream(
             assert hundreds >= changes_at
 
 
+async def test_a_list_is_encoded_once_for_all_generations_of_kubelet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To encode a long one takes seconds, which a kubelet that restarts should not wait for."""
+    encoded: list[Device] = []
+    encode = device_list.encode_device
+
+    def encode_and_note(device: Device) -> api.Device:
+        encoded.append(device)
+        return encode(device)
+
+    monkeypatch.setattr(device_list, "encode_device", encode_and_note)
+    async with open_bridge():
+        server = PluginServer(NumaResource(1, LONG), lambda _streams: None)
+        for _ in range(3):
+            async with served(tmp_path / "numa-1.sock", server) as lists:
+                assert len(await lists.receive()) == LONG
+                await server.end_streams()
+    assert len(encoded) == LONG
+
+
 async def test_health_that_flutters_leaves_the_stream_with_the_last(tmp_path: Path) -> None:
     """To and fro while lists are encoded and sent."""
     healthy = NumaResource(1, LONG)

@@ -52,6 +52,12 @@ class Edition:
         self._device_count: int | None = None
         self._encoding = asyncio.Lock()
 
+    def reissued(self) -> "Edition":
+        """A new edition of the same plugin, with the list if that has been encoded already."""
+        again = Edition(self.plugin)
+        again._list, again._device_count = self._list, self._device_count
+        return again
+
     @property
     def device_count(self) -> int:
         """How many devices it has."""

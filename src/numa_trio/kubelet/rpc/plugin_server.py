@@ -160,13 +160,16 @@ class _Servicer(api.DevicePluginBase):
 
     def publish(self, plugin: DevicePlugin) -> None:
         """Answer from `plugin` from now on; every open stream sends its list."""
-        before, self._edition = self._edition, Edition(plugin)
-        before.superseded.set()
+        self._supersede(Edition(plugin))
 
     def end_streams(self) -> None:
         """Let every stream that is open now end."""
         self._epoch += 1
-        self.publish(self._edition.plugin)
+        self._supersede(self._edition.reissued())
+
+    def _supersede(self, edition: Edition) -> None:
+        before, self._edition = self._edition, edition
+        before.superseded.set()
 
     async def get_device_plugin_options(self, message: api.Empty) -> api.DevicePluginOptions:
         if self.registering:
