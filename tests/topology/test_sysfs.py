@@ -114,7 +114,9 @@ def test_a_kernel_without_numa_is_one_node(tmp_path: Path) -> None:
         ),
     )
     assert machine.numa_aware is False
-    assert any("knows no NUMA nodes" in remark.text for remark in machine.remarks)
+    assert [str(remark) for remark in machine.remarks] == [
+        "the kernel knows no NUMA nodes (devices/system/node): one node 0 with all online CPUs"
+    ]
 
 
 def test_an_old_kernel_without_numa_has_the_cpus_that_are_not_offline(tmp_path: Path) -> None:
@@ -294,6 +296,7 @@ def test_a_listed_node_without_folder_is_left_out(tmp_path: Path) -> None:
     assert machine.remarks == (
         Remark("nodes 1,3: left out: listed as online, but without a folder"),
     )
+    assert str(machine.remarks[0]) == machine.remarks[0].text  # there is no more to say
 
 
 def test_no_listed_node_with_a_folder_is_malformed(tmp_path: Path) -> None:
