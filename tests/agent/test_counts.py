@@ -15,6 +15,7 @@ from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
 from numa_trio.agent.counts import Ending, Outcome, ResourceCounts
 from numa_trio.agent.plugin_scope import PluginScope, supervise
 from numa_trio.agent.status import Phase
+from numa_trio.kubelet.drop import Drop
 from numa_trio.kubelet.errors import KubeletUnavailable, RegistrationRefused
 from numa_trio.kubelet.socket import KubeletSocket
 
@@ -195,3 +196,17 @@ async def test_the_delay_of_a_socket_that_was_there_begins_with_us(
     await node.streaming()
     assert sum(node.counts.streaming_delays.counts) == 1
     assert node.counts.streaming_delays.sum == pytest.approx(0.0, abs=0.5)
+
+
+async def test_allocations_and_drops_are_added_up() -> None:
+    """Allocate may answer several containers; each connection that is dropped counts one."""
+    counts = ResourceCounts()
+    for containers in (1, 3):
+        counts.allocated(containers)
+    for reason in (Drop.TOO_MANY, Drop.STALLED, Drop.TOO_MANY):
+        counts.connection_dropped(reason)
+    assert counts.allocations == 4
+    assert {reason: n for reason, n in counts.dropped.items() if n} == {
+        Drop.TOO_MANY: 2,
+        Drop.STALLED: 1,
+    }

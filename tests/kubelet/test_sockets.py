@@ -197,6 +197,20 @@ def test_moves_aside_what_is_no_socket(tmp_path: Path) -> None:
     assert (tmp_path / "numa-1.sock.displaced" / "child").exists()
 
 
+def test_what_is_displaced_later_displaces_nothing(tmp_path: Path) -> None:
+    """The third file that stands in our socket's place is kept like the first and the second."""
+    path = tmp_path / "numa-0.sock"
+    for content in ("first", "second", "third"):
+        path.write_text(content)
+        PluginSocket.bind(path).close()
+    kept = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    assert kept == {
+        "numa-0.sock.displaced": "first",
+        "numa-0.sock.displaced2": "second",
+        "numa-0.sock.displaced3": "third",
+    }
+
+
 def test_binding_where_nothing_can_be_bound_is_an_error_and_leaks_nothing(tmp_path: Path) -> None:
     """A missing directory: an OSError, and no descriptor is left."""
     before = len(list(Path("/proc/self/fd").iterdir()))
