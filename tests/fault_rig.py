@@ -21,6 +21,7 @@ from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
 from numa_trio.simulator.sysfs_tree import write_sysfs
 from simulated import machine
 
+AT_ONCE = 0.2  # seconds: less than any backoff but the first few
 MACHINE = machine((0, 1), (2, 3))
 RESOURCES = ("numa-align/numa-0", "numa-align/numa-1")
 
@@ -88,6 +89,13 @@ class Rig:
             for resource in RESOURCES:
                 await self.kubelet.wait_allocatable(resource, 4)
         return trio.current_time() - began
+
+    async def settle(self) -> None:
+        """Start kubelet and an agent, and let them run for an hour."""
+        await self.kubelet.start()
+        await self.start_agent()
+        await self.everything_allocatable(within=AT_ONCE)
+        await trio.sleep(3600)
 
     async def restart_kubelet(self, *, wipe: bool = True) -> None:
         await self.kubelet.stop()

@@ -19,17 +19,12 @@ from capabilities import bind_mount, no_capabilities, own_mounts, unmount
 from fault_rig import RESOURCES, Rig, open_rig
 from numa_trio.agent.status import Phase
 
-AT_ONCE = 0.2  # seconds: less than any backoff but the first few
-
 
 @asynccontextmanager
 async def running(tmp_path: Path, directory: Path | None = None) -> AsyncIterator[Rig]:
     """With kubelet up and every resource allocatable, for an hour."""
     async with open_rig(tmp_path, directory=directory) as rig:
-        await rig.kubelet.start()
-        await rig.start_agent()
-        await rig.everything_allocatable(within=AT_ONCE)
-        await trio.sleep(3600)
+        await rig.settle()
         yield rig
 
 

@@ -27,8 +27,6 @@ from numa_trio.simulator import plugin_connections
 from numa_trio.simulator.plugin_connections import PluginConnections
 from simulated import container, init, pod
 
-AT_ONCE = 0.2  # seconds: less than any backoff but the first few
-
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
@@ -39,10 +37,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 @pytest.fixture
 async def running(rig: Rig) -> Rig:
     """With kubelet up and every resource allocatable, for an hour."""
-    await rig.kubelet.start()
-    await rig.start_agent()
-    await rig.everything_allocatable(within=AT_ONCE)
-    await trio.sleep(3600)
+    await rig.settle()
     return rig
 
 

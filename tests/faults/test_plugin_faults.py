@@ -16,14 +16,13 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from capabilities import no_capabilities
-from fault_rig import MACHINE, RESOURCES, Rig, open_rig
+from fault_rig import AT_ONCE, MACHINE, RESOURCES, Rig, open_rig
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.watch import DirectoryWatch
 from numa_trio.simulator.plugin_connections import PluginConnections
 from numa_trio.simulator.sysfs_tree import write_sysfs
 from simulated import container, pod
 
-AT_ONCE = 0.2  # seconds: less than any backoff but the first few
 NUMA_0, NUMA_1 = RESOURCES
 
 
@@ -36,10 +35,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 @pytest.fixture
 async def running(rig: Rig) -> Rig:
     """With kubelet up and every resource allocatable, for an hour."""
-    await rig.kubelet.start()
-    await rig.start_agent()
-    await rig.everything_allocatable(within=AT_ONCE)
-    await trio.sleep(3600)
+    await rig.settle()
     return rig
 
 

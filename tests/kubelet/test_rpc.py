@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from http2_peer import client, headers_of
 from numa_trio.kubelet.errors import (
     KubeletUnavailable,
     PluginRefused,
@@ -185,20 +186,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def open_call(path: Path, method: str) -> socket.socket:
     """A peer that makes a call without ever reading what comes."""
-    from h2.config import H2Configuration
-    from h2.connection import H2Connection
-
-    peer = H2Connection(H2Configuration(client_side=True))
-    peer.initiate_connection()
-    headers = [
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":authority", "localhost"),
-        (":path", f"/v1beta1.DevicePlugin/{method}"),
-        ("te", "trailers"),
-        ("content-type", "application/grpc"),
-    ]
-    peer.send_headers(1, headers)
+    peer = client()
+    peer.send_headers(1, headers_of(method))
     peer.send_data(1, bytes(5), end_stream=True)
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(str(path))

@@ -15,7 +15,7 @@ import trio
 from numa_trio.agent.advertised import AdvertisedResources
 from numa_trio.agent.backoff import Backoff
 from numa_trio.kubelet.plugin_socket import plugin_sockets
-from numa_trio.kubelet.socket_file import SocketIdentity, connect_to_listener
+from numa_trio.kubelet.socket_file import SocketIdentity, connect_to_listener, listener_at
 from numa_trio.kubelet.watch import DirectoryWatch
 
 # A sibling drops a connection that calls nothing when it needs the room. One that lasted for so
@@ -66,13 +66,9 @@ async def follow_siblings(
 
 def _is_served(path: Path) -> bool:
     try:
-        connection = connect_to_listener(path)
+        return listener_at(path) is not None
     except OSError:  # nobody knows
         return True
-    if connection is None:
-        return False
-    connection.close()
-    return True
 
 
 async def _follow(

@@ -147,13 +147,12 @@ def remove_dead_sockets(directory: Path) -> list[str]:
     """
     removed = []
     try:
-        names = sorted(entry.name for entry in os.scandir(directory))
+        found = plugin_sockets(directory)
     except OSError:
         return []
-    for name in filter(is_plugin_socket_name, names):
-        path = directory / name
+    for path in sorted(found):
         with suppress(OSError):
-            if SocketIdentity.at(path) is not None and _listener(path) is None:
+            if _listener(path) is None:
                 path.unlink()
-                removed.append(name)
+                removed.append(path.name)
     return removed
