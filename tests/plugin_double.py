@@ -111,6 +111,6 @@ async def open_plugin(
     directory: Path, node: int, *, capacity: int = 4, endpoint: str | None = None
 ) -> AsyncIterator[PluginDouble]:
     async with trio.open_nursery() as nursery:
-        recording = Recording(NumaResource(node, capacity))
+        recording = Recording(NumaResource.of_node(node, capacity))
         yield PluginDouble(directory, recording, endpoint or f"numa-{node}.sock", nursery)
         nursery.cancel_scope.cancel()

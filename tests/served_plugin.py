@@ -24,7 +24,7 @@ class ServedPlugin:
 
     def __init__(self, path: Path, capacity: int = 3) -> None:
         self.path = path
-        self.resource = NumaResource(1, capacity)
+        self.resource = NumaResource.of_node(1, capacity)
         self.streams = 0
         self._started = threading.Event()
         self._thread = threading.Thread(target=trio.run, args=[self._main])

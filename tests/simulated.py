@@ -110,7 +110,7 @@ def cluster(
     node = Node.create(simulated, KubeletConfig(policy, scope, reserved_cpus))
     resources = {}
     for numa_node in simulated.machine.nodes:
-        resource = NumaResource(numa_node.id, capacity)
+        resource = NumaResource.of_node(numa_node.id, capacity)
         resources[resource.name] = resource
         if registered:
             node.devices.update(resource.name, resource.devices())

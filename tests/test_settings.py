@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from numa_trio.kubelet.api import v1beta1
 from numa_trio.plugin.advertising import CpulessNodes
 from numa_trio.setting_values import MAX_CAPACITY, HttpAddress, LogFormat, LogLevel
-from numa_trio.settings import BadConfiguration, known_variables, load_settings, unknown_variables
+from numa_trio.settings import (
+    BadConfiguration,
+    check_socket_paths,
+    known_variables,
+    load_settings,
+    unknown_variables,
+)
 
 KUBELET_MESSAGE_LIMIT = 4 * 1024 * 1024
 
@@ -129,6 +135,19 @@ def test_a_socket_path_that_the_kernel_would_refuse_is_bad_configuration() -> No
         load_settings({"NUMA_SOCKET_DIR": "/" + "d" * room})
     with pytest.raises(BadConfiguration, match="NUMA_INSTANCE"):
         load_settings({"NUMA_SOCKET_DIR": "/" + "d" * (room - 4), "NUMA_INSTANCE": "abcd"})
+
+
+def test_the_path_of_a_longer_name_may_be_too_long_by_itself() -> None:
+    """The message names the resource, so that one knows which name to shorten."""
+    directory = Path("/" + "d" * (107 - len("//numa-near-data+new.sock")))
+    check_socket_paths(directory, "new")
+    check_socket_paths(directory, "new", "near-data")
+    with pytest.raises(BadConfiguration) as raised:
+        check_socket_paths(directory, "new", "near-data1")
+    assert "NUMA_INSTANCE='new': the path of a socket of near-data1, numa-near-data1+new.sock," in (
+        str(raised.value)
+    )
+    assert "would take 108 bytes; at most 107 fit" in str(raised.value)
 
 
 def test_an_unknown_variable_is_reported_with_the_nearest_known() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import field, fields, frozen
 
+from numa_trio.kubelet.plugin_socket import socket_name
 from numa_trio.plain_text import quoted
 from numa_trio.plugin.advertising import CpulessNodes
 from numa_trio.setting_values import (
@@ -29,8 +30,8 @@ PREFIX = "NUMA"
 # sockaddr_un.sun_path holds 108 bytes with the final NUL (unix(7)).
 MAX_SOCKET_PATH_BYTES = 107
 
-# The longest file name that a socket can get before its instance suffix.
-_LONGEST_SOCKET_NAME = "numa-1023.sock"
+# The longest name that the plain slots of a node can have: Linux has at most 1024 nodes.
+_LONGEST_SLOTS_NAME = "numa-1023"
 
 # Kubernetes sets variables like these for each Service of the namespace; they are not ours.
 _SERVICE_LINK = re.compile(
@@ -172,15 +173,23 @@ def _declared_variables() -> Iterator[tuple[str, Variable]]:
         yield attribute.name, attribute.metadata[_VARIABLE]
 
 
-def check_socket_paths(directory: Path, instance: str) -> None:
-    """Raise `BadConfiguration` if a socket's path would exceed what the kernel allows."""
-    suffix = f"-{instance}" if instance else ""
-    longest = len(bytes(directory / _LONGEST_SOCKET_NAME)) + len(suffix)
-    if longest > MAX_SOCKET_PATH_BYTES:
+def check_socket_paths(
+    directory: Path, instance: str, local_name: str = _LONGEST_SLOTS_NAME
+) -> None:
+    """Raise `BadConfiguration` if the path of a socket would exceed what the kernel allows.
+
+    `local_name` is the longest that a resource can have, without the domain.
+    """
+    file_name = socket_name(local_name, instance)
+    length = len(bytes(directory / file_name))
+    if length > MAX_SOCKET_PATH_BYTES:
+        named = "" if local_name == _LONGEST_SLOTS_NAME else f" of {local_name}"
+        shorter = "directory or instance" if not named else "directory, instance or name"
         raise BadConfiguration(
             f"NUMA_SOCKET_DIR={quoted(str(directory), _LONGEST_SHOWN)}"
-            f" with NUMA_INSTANCE={quoted(instance)}: a socket's path would take {longest} bytes;"
-            f" at most {MAX_SOCKET_PATH_BYTES} fit (choose a shorter directory or instance)"
+            f" with NUMA_INSTANCE={quoted(instance)}: the path of a socket{named}, {file_name},"
+            f" would take {length} bytes; at most {MAX_SOCKET_PATH_BYTES} fit"
+            f" (choose a shorter {shorter})"
         )
 
 

@@ -52,7 +52,10 @@ class FakeServer:
 
 
 def advertise(node: int = 0) -> AdvertisedResource:
-    resource = NumaResource(node, 3)
+    return offer(NumaResource.of_node(node, 3))
+
+
+def offer(resource: NumaResource) -> AdvertisedResource:
     status = ResourceStatus(resource.name)
     return AdvertisedResource(resource, status, FakeServer(status))
 

@@ -201,8 +201,8 @@ async def test_the_delay_of_a_socket_that_was_there_begins_with_us(
 async def test_allocations_and_drops_are_added_up() -> None:
     """Allocate may answer several containers; each connection that is dropped counts one."""
     counts = ResourceCounts()
-    for containers in (1, 3):
-        counts.allocated(containers)
+    counts.allocated([["numa-0-0", "numa-0-1"]])
+    counts.allocated([["numa-0-2"], ["numa-0-3"], ["numa-0-4"]])
     for reason in (Drop.TOO_MANY, Drop.STALLED, Drop.TOO_MANY):
         counts.connection_dropped(reason)
     assert counts.allocations == 4

@@ -8,10 +8,9 @@ import trio
 from attrs import define
 from trio.testing import MockClock
 
-from agent.kubelet_fakes import FakeServer
-from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
+from agent.kubelet_fakes import FakeServer, offer
+from numa_trio.agent.advertised import AdvertisedResources
 from numa_trio.agent.discovery import Discovery
-from numa_trio.agent.status import ResourceStatus
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.settings import load_settings
 from numa_trio.topology.lists import MalformedText
@@ -33,11 +32,6 @@ class Sysfs:
         if isinstance(self.content, Exception):
             raise self.content
         return self.content
-
-
-def offer(resource: NumaResource) -> AdvertisedResource:
-    status = ResourceStatus(resource.name)
-    return AdvertisedResource(resource, status, FakeServer(status))
 
 
 def discovery(sysfs: Sysfs, **variables: str) -> Discovery:
@@ -73,8 +67,8 @@ async def test_nodes_without_cpus_are_advertised_on_demand() -> None:
     )
     await found.first()
     assert [one.resource for one in found.resources] == [
-        NumaResource(0, 7, "example.com"),
-        NumaResource(2, 7, "example.com"),
+        NumaResource.of_node(0, 7, "example.com"),
+        NumaResource.of_node(2, 7, "example.com"),
     ]
 
 
@@ -116,18 +110,58 @@ async def test_a_node_that_goes_is_unhealthy_until_it_returns(
     found = discovery(sysfs)
     await found.first()
     nursery.start_soon(found.follow)
-    server = next(one.server for one in found.resources if one.resource.node == 1)
+    server = next(one.server for one in found.resources if one.resource.local_name == "numa-1")
     assert isinstance(server, FakeServer)
     with caplog.at_level(logging.INFO):
         sysfs.content = without_node_1
         await trio.sleep(95)
         assert health(found) == {"numa-align/numa-0": True, "numa-align/numa-1": False}
-        assert server.updates == [NumaResource(1, 100, healthy=False)]
+        assert server.updates == [NumaResource.of_node(1, 100).with_health(False)]
         sysfs.content = Machine((NODE_0, NODE_1))
         await trio.sleep(95)
         assert health(found) == {"numa-align/numa-0": True, "numa-align/numa-1": True}
-        assert server.updates[1:] == [NumaResource(1, 100, healthy=True)]
+        assert server.updates[1:] == [NumaResource.of_node(1, 100).with_health(True)]
     assert len([line for line in caplog.messages if "numa-1" in line]) == 2
+
+
+async def test_resources_of_others_are_left_alone(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """Their health is for whoever added them, whatever becomes of the nodes that they are near."""
+    sysfs = Sysfs(Machine((NODE_0, NODE_1)))
+    found = discovery(sysfs)
+    cpus = offer(NumaResource("numa-1-cpu", (1,), 2))
+    found.resources.add(cpus)
+    await found.first()
+    nursery.start_soon(found.follow)
+    near = offer(NumaResource("near-data", (1,), 100).with_health(False))
+    found.resources.add(near)
+    sysfs.content = Machine((NODE_0,))
+    await trio.sleep(95)
+    assert health(found)["numa-align/numa-1"] is False
+    sysfs.content = Machine((NODE_0, NODE_1))
+    await trio.sleep(95)
+    assert health(found) == {
+        "numa-align/numa-0": True,
+        "numa-align/numa-1": True,
+        "numa-align/numa-1-cpu": True,
+        "numa-align/near-data": False,
+    }
+    for one in (cpus, near):
+        assert isinstance(one.server, FakeServer)
+        assert one.server.updates == []
+
+
+async def test_a_machine_without_slots_says_so_whatever_others_offer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """No NUMA node can be asked for."""
+    found = discovery(Sysfs(Machine((MEMORY_ONLY,))))
+    found.resources.add(offer(NumaResource("near-data", (0,), 1)))
+    await found.first()
+    assert "No NUMA node can be advertised: no pod can ask for one on this machine" in (
+        caplog.messages
+    )
 
 
 async def test_a_new_node_is_advertised(autojump_clock: MockClock, nursery: trio.Nursery) -> None:

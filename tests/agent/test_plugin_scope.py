@@ -11,13 +11,14 @@ import trio
 from attrs import frozen
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from agent.kubelet_fakes import FakeKubelet, FakeServer, HandWatch, advertise
+from agent.kubelet_fakes import FakeKubelet, FakeServer, HandWatch, advertise, offer
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
 from numa_trio.agent.plugin_scope import PluginScope, supervise
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.errors import KubeletUnavailable
 from numa_trio.kubelet.plugin_socket import PluginSocket
 from numa_trio.kubelet.socket import KubeletSocket
+from numa_trio.plugin.resource import NumaResource
 
 
 @frozen
@@ -99,6 +100,29 @@ async def test_serves_and_registers_every_resource_at_once(
         "numa-0.sock",
         "numa-1.sock",
     }
+
+
+async def test_other_resources_are_served_beside_the_slots(
+    node: Node, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """One that is there first and one that comes later, each on a socket of its own name."""
+    add(node, offer(NumaResource("numa-0-cpu", (0,), 2)))
+    nursery.start_soon(node.supervise)
+    node.start_kubelet()
+    await node.streaming()
+    await trio.sleep(1000)
+    added = trio.current_time()
+    add(node, offer(NumaResource("near-data", (0, 1), 2)))
+    await node.streaming()
+    assert trio.current_time() == added
+    registered = {call.resource_name: call.endpoint for _, call in node.kubelet.calls}
+    assert registered == {
+        "numa-align/numa-0": "numa-0.sock",
+        "numa-align/numa-1": "numa-1.sock",
+        "numa-align/numa-0-cpu": "numa-0-cpu+.sock",
+        "numa-align/near-data": "numa-near-data+.sock",
+    }
+    assert {path.name for path in node.watch.directory.glob("numa-*")} == {*registered.values()}
 
 
 async def test_a_new_generation_restarts_the_scope(
@@ -238,7 +262,7 @@ async def test_defects_far_apart_are_forgotten(
     await trio.sleep(3600)
     node.kubelet.answers = [ZeroDivisionError("unforeseen")]
     failed = trio.current_time()
-    node.resources.get(0).status.streams_changed(0)  # type: ignore[union-attr]  # it is there
+    node.resources.get("numa-0").status.streams_changed(0)  # type: ignore[union-attr]  # it is there
     await trio.sleep(0.1)
     assert node.scope.counts.scope_failures > 5
     await node.streaming()

@@ -290,7 +290,7 @@ async def test_resources_register_side_by_side(
         resources.add(advertise(node))
     for advertised in resources:
         advertised.status.serving_began()
-    nursery.start_soon(register_resources, resources, kubelet, lambda node: f"numa-{node}.sock")
+    nursery.start_soon(register_resources, resources, kubelet, lambda name: f"{name}.sock")
     await trio.sleep(1)
     late = advertise(2)
     late.status.serving_began()

@@ -10,11 +10,12 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from agent.kubelet_fakes import HandWatch, advertise
+from agent.kubelet_fakes import HandWatch, advertise, offer
 from numa_trio.agent.advertised import AdvertisedResources
 from numa_trio.agent.siblings import follow_siblings
 from numa_trio.agent.status import ResourceStatus
 from numa_trio.kubelet.plugin_socket import PluginSocket, socket_name
+from numa_trio.plugin.resource import NumaResource
 
 
 class Followed:
@@ -28,7 +29,7 @@ class Followed:
 
     async def start(self, nursery: trio.Nursery) -> None:
         await nursery.start(
-            follow_siblings, self.resources, lambda node: socket_name(node, "ours"), self.watch
+            follow_siblings, self.resources, lambda name: socket_name(name, "ours"), self.watch
         )
 
     def bind(self, name: str) -> PluginSocket:
@@ -37,7 +38,7 @@ class Followed:
         return bound
 
     def status(self, node: int) -> ResourceStatus:
-        advertised = self.resources.get(node)
+        advertised = self.resources.get(f"numa-{node}")
         assert advertised is not None
         return advertised.status
 
@@ -139,6 +140,33 @@ async def test_one_that_listens_late_is_followed_nevertheless(
         await trio.sleep(3600)
     await trio.sleep(0.05)
     assert followed.departures == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "resource"),
+    [
+        ("numa-0-cpu+.sock", "numa-0-cpu"),
+        ("numa-0-cpu+theirs.sock", "numa-0-cpu"),
+        ("numa-0-cpu.sock", "numa-0"),  # an instance named cpu
+        ("numa-near-data+theirs.sock", "near-data"),
+    ],
+)
+async def test_siblings_of_other_resources_are_told_apart(
+    followed: Followed, autojump_clock: MockClock, nursery: trio.Nursery, name: str, resource: str
+) -> None:
+    """The status that learns of it is that of the resource which the sibling served."""
+    for other in (NumaResource("numa-0-cpu", (0,), 3), NumaResource("near-data", (0, 1), 3)):
+        followed.resources.add(offer(other))
+    await followed.start(nursery)
+    ours = [followed.bind(own) for own in ("numa-0-cpu+ours.sock", "numa-near-data+ours.sock")]
+    bound = followed.bind(name)
+    await trio.sleep(60)
+    for one in (bound, *ours):
+        one.close()
+        followed.watch.wake()
+    await trio.sleep(60)
+    departures = {one.resource.local_name: one.status.departures for one in followed.resources}
+    assert departures == {**dict.fromkeys(departures, 0), resource: 1}
 
 
 async def test_others_do_not_count(

@@ -189,7 +189,7 @@ def test_agent_with_the_wrong_topology(
     agent.becomes(
         "from numa_trio.plugin import resource\n"
         "resource.NumaResource.devices = lambda self: tuple(\n"
-        "    resource.Device(self._slot_id(n), True, (0,)) for n in range(self.capacity))\n"
+        "    resource.Device(f'{self.local_name}-{n}', True, (0,)) for n in range(self.capacity))\n"
     )
 
     assert simulate() == 1

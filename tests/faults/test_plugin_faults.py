@@ -380,7 +380,8 @@ async def test_kubelets_checkpoint_wakes_nobody(autojump_clock: MockClock, runni
         (running.directory / name).unlink()
     await wait_all_tasks_blocked()
     assert not change.is_set()
-    for name in ("kubelet.sock.new", "numa-0-other.sock"):
+    ours = ("numa-0-other.sock", "numa-0-cpu+.sock", "numa-near-data+other.sock")
+    for name in ("kubelet.sock.new", *ours):
         change = watch.next_change()
         (running.directory / name).touch()
         await wait_all_tasks_blocked()

@@ -45,7 +45,7 @@ async def test_an_update_while_a_long_list_is_encoded_reaches_the_stream(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes_at: int
 ) -> None:
     """Whichever part is being encoded: the last list that the stream sends is the last one."""
-    healthy = NumaResource(1, LONG)
+    healthy = NumaResource.of_node(1, LONG)
     encode, hundreds = device_list.encode_device, 0
 
     def encode_and_change(device: Device) -> api.Device:
@@ -80,7 +80,7 @@ async def test_a_list_is_encoded_once_for_all_generations_of_kubelet(
 
     monkeypatch.setattr(device_list, "encode_device", encode_and_note)
     async with open_bridge():
-        server = PluginServer(NumaResource(1, LONG), lambda _streams: None)
+        server = PluginServer(NumaResource.of_node(1, LONG), lambda _streams: None)
         for _ in range(3):
             async with served(tmp_path / "numa-1.sock", server) as lists:
                 assert len(await lists.receive()) == LONG
@@ -90,7 +90,7 @@ async def test_a_list_is_encoded_once_for_all_generations_of_kubelet(
 
 async def test_health_that_flutters_leaves_the_stream_with_the_last(tmp_path: Path) -> None:
     """To and fro while lists are encoded and sent."""
-    healthy = NumaResource(1, LONG)
+    healthy = NumaResource.of_node(1, LONG)
     async with open_bridge():
         server = PluginServer(healthy, lambda _streams: None)
         async with served(tmp_path / "numa-1.sock", server) as lists:

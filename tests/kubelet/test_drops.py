@@ -46,7 +46,7 @@ class Served:
 
     def __attrs_post_init__(self) -> None:
         self.server = PluginServer(
-            NumaResource(1, 5_000), self.count_streams, on_drop=self.drops.append
+            NumaResource.of_node(1, 5_000), self.count_streams, on_drop=self.drops.append
         )
 
     def count_streams(self, streams: int) -> None:

@@ -70,7 +70,7 @@ async def server(
 ) -> AsyncIterator[PluginServer]:
     with PluginSocket.bind(tmp_path / "numa-1.sock") as bound:
         async with trio.open_nursery() as serving:
-            made = PluginServer(NumaResource(1, 3), streams)
+            made = PluginServer(NumaResource.of_node(1, 3), streams)
             await serving.start(made.serve, bound.listener)
             yield made
             serving.cancel_scope.cancel()
@@ -89,6 +89,28 @@ async def test_a_plugin_answers_every_call(server: PluginServer, tmp_path: Path)
         await plugin.pre_start_container(["numa-1-0"])
         with pytest.raises(PluginRefused, match=r"INVALID_ARGUMENT.*'numa-0-0'"):
             await plugin.allocate([["numa-0-0"]])
+
+
+async def test_allocations_are_told_with_their_devices(
+    bridge: None, tmp_path: Path, streams: Streams
+) -> None:
+    """Those of each container in the call; what is refused is no allocation."""
+    told: list[list[list[str]]] = []
+
+    def note(device_ids: Sequence[Sequence[str]]) -> None:
+        told.append([list(ids) for ids in device_ids])
+
+    path = tmp_path / "numa-1.sock"
+    with PluginSocket.bind(path) as bound:
+        async with trio.open_nursery() as serving:
+            server = PluginServer(NumaResource.of_node(1, 3), streams, note)
+            await serving.start(server.serve, bound.listener)
+            async with connect_plugin(path) as plugin:
+                await plugin.allocate([["numa-1-0"], ["numa-1-1", "numa-1-2"]])
+                with pytest.raises(PluginRefused):
+                    await plugin.allocate([["numa-1-0"], ["numa-0-0"]])
+            serving.cancel_scope.cancel()
+    assert told == [[["numa-1-0"], ["numa-1-1", "numa-1-2"]]]
 
 
 async def test_every_stream_gets_every_change(
@@ -110,7 +132,7 @@ async def test_every_stream_gets_every_change(
             "numa-1-2",
         ]
         await receive.receive()
-        server.update(NumaResource(1, 3, healthy=False))
+        server.update(NumaResource.of_node(1, 3).with_health(False))
         for _ in range(2):
             assert [device.healthy for device in await receive.receive()] == [False] * 3
         await server.end_streams()
@@ -160,12 +182,12 @@ async def test_a_peer_that_stops_reading_holds_nobody_up(
     """Its stream is full: updates, the end of streams and the server's end take no longer."""
     with PluginSocket.bind(tmp_path / "numa-1.sock") as bound:
         async with trio.open_nursery() as serving:
-            server = PluginServer(NumaResource(1, 5_000), streams)
+            server = PluginServer(NumaResource.of_node(1, 5_000), streams)
             await serving.start(server.serve, bound.listener)
             with open_call(tmp_path / "numa-1.sock", "ListAndWatch"):
                 await until(lambda: server.other_streams == 1)
                 for healthy in (False, True, False):
-                    server.update(NumaResource(1, 5_000, healthy=healthy))
+                    server.update(NumaResource.of_node(1, 5_000).with_health(healthy))
                     await trio.sleep(0.01)
                 with trio.fail_after(PATIENCE):
                     await server.end_streams()
@@ -301,7 +323,7 @@ async def test_a_server_gives_its_descriptors_back(bridge: None, tmp_path: Path)
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
-    server = PluginServer(NumaResource(1, 3), lambda _streams: None)
+    server = PluginServer(NumaResource.of_node(1, 3), lambda _streams: None)
     before = descriptors()
     for _ in range(20):
         with PluginSocket.bind(tmp_path / "numa-1.sock") as bound:
@@ -321,7 +343,7 @@ async def test_cancelled_while_it_starts_a_server_leaves_no_reader(
     for steps in range(40):
         with PluginSocket.bind(tmp_path / "numa-1.sock") as bound:
             descriptor = bound.listener.fileno()
-            server = PluginServer(NumaResource(1, 3), lambda _streams: None)
+            server = PluginServer(NumaResource.of_node(1, 3), lambda _streams: None)
             async with trio.open_nursery() as serving:
                 serving.start_soon(server.serve, bound.listener)
                 for _ in range(steps):
@@ -342,7 +364,7 @@ async def test_a_connection_accepted_as_the_server_ends_ends_too(
     for steps in range(40):
         with PluginSocket.bind(tmp_path / "numa-1.sock") as bound:
             async with trio.open_nursery() as serving:
-                server = PluginServer(NumaResource(1, 3), lambda _streams: None)
+                server = PluginServer(NumaResource.of_node(1, 3), lambda _streams: None)
                 await serving.start(server.serve, bound.listener)
                 with socket.socket(socket.AF_UNIX) as peer:
                     peer.connect(str(bound.path))

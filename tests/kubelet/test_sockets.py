@@ -7,10 +7,13 @@ import socket
 import stat
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from capabilities import no_capabilities
 from numa_trio.kubelet.directory import choose_directory
@@ -19,11 +22,14 @@ from numa_trio.kubelet.plugin_socket import (
     SocketInUse,
     is_plugin_socket_name,
     remove_dead_sockets,
+    resource_of_socket,
     socket_name,
 )
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.socket_file import Peer, SocketIdentity, listener_at, peer_of
 from numa_trio.kubelet.watch import DirectoryWatch
+from numa_trio.plugin.resource import NumaResource
+from numa_trio.setting_values import parse_instance
 
 PATIENCE = 30.0
 
@@ -221,11 +227,12 @@ def test_binding_where_nothing_can_be_bound_is_an_error_and_leaks_nothing(tmp_pa
 
 def test_removes_dead_sockets_of_ours_and_nothing_else(tmp_path: Path) -> None:
     """Other plugins' sockets, live sockets and files stay."""
-    for name in ("numa-0.sock", "numa-1-old.sock", "gpu.sock", "numa-x.sock", "kubelet.sock"):
+    ours = ["numa-0.sock", "numa-1-cpu+.sock", "numa-1-old.sock", "numa-near-data+old.sock"]
+    for name in (*ours, "gpu.sock", "numa-x.sock", "kubelet.sock"):
         leave_dead_socket(tmp_path / name)
     (tmp_path / "numa-3.sock").touch()
     with PluginSocket.bind(tmp_path / "numa-2-live.sock"):
-        assert remove_dead_sockets(tmp_path) == ["numa-0.sock", "numa-1-old.sock"]
+        assert remove_dead_sockets(tmp_path) == ours
         assert {path.name for path in tmp_path.iterdir()} == {
             "gpu.sock",
             "numa-x.sock",
@@ -237,13 +244,67 @@ def test_removes_dead_sockets_of_ours_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("node", "instance", "name"),
-    [(0, "", "numa-0.sock"), (12, "3f-9", "numa-12-3f-9.sock")],
+    ("local_name", "instance", "name"),
+    [
+        ("numa-0", "", "numa-0.sock"),
+        ("numa-12", "3f-9", "numa-12-3f-9.sock"),
+        ("numa-1", "cpu", "numa-1-cpu.sock"),
+        ("numa-1-cpu", "", "numa-1-cpu+.sock"),
+        ("numa-1-cpu", "3f-9", "numa-1-cpu+3f-9.sock"),
+        ("near-data", "", "numa-near-data+.sock"),
+        ("near-data", "new", "numa-near-data+new.sock"),
+        ("near-numa-1", "", "numa-near-numa-1+.sock"),
+    ],
 )
-def test_socket_names_match_the_contract(node: int, instance: str, name: str) -> None:
-    """`numa-*.sock`, and recognized as ours."""
-    assert socket_name(node, instance) == name
+def test_socket_names_match_the_contract(local_name: str, instance: str, name: str) -> None:
+    """`numa-*.sock`, and recognized as ours, with what they serve."""
+    assert socket_name(local_name, instance) == name
+    assert resource_of_socket(name) == local_name
     assert is_plugin_socket_name(name)
+
+
+WORD = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,20}[A-Za-z0-9])?"
+INSTANCES = st.just("") | st.from_regex(WORD, fullmatch=True)
+LOCAL_NAMES = st.from_regex(rf"(numa-[0-9]{{1,4}}(-{WORD})?|near-{WORD})", fullmatch=True)
+
+
+@given(LOCAL_NAMES, INSTANCES, LOCAL_NAMES, INSTANCES)
+def test_the_name_of_a_socket_tells_its_resource(
+    local_name: str, instance: str, other_name: str, other_instance: str
+) -> None:
+    """For every resource and instance that can be; and no two of them share a socket."""
+    assert NumaResource(local_name, (0,), 1).local_name == local_name
+    assert parse_instance(instance) == instance
+    name = socket_name(local_name, instance)
+    assert fnmatchcase(name, "numa-*.sock")
+    assert resource_of_socket(name) == local_name
+    same = (local_name, instance) == (other_name, other_instance)
+    assert (name == socket_name(other_name, other_instance)) is same
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "numa-.sock",
+        "numa-x.sock",
+        "numa-1.sock.displaced",
+        "numa-1-cpu+.sock.displaced",
+        "numa-1+.sock",
+        "numa-1-+.sock",
+        "numa-data+.sock",
+        "numa-near+.sock",
+        "numa-near-+.sock",
+        "numa-near-data.sock",
+        "numa-1-cpu+a+b.sock",
+        "near-data+.sock",
+        "numa-٣.sock",
+        "kubelet.sock",
+    ],
+)
+def test_other_names_are_not_ours(name: str) -> None:
+    """Whatever has such a name is left alone."""
+    assert resource_of_socket(name) is None
+    assert not is_plugin_socket_name(name)
 
 
 def test_chooses_the_first_directory_with_a_kubelet_socket(tmp_path: Path) -> None:

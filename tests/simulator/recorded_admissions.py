@@ -83,7 +83,7 @@ class Replay:
     def register(self) -> None:
         """All plugins register and list their devices."""
         for name in self.case["resources"]:
-            resource = NumaResource(
+            resource = NumaResource.of_node(
                 int(name.removeprefix("numa-align/numa-")), self.case["capacity"]
             )
             self.node.devices.update(resource.name, resource.devices())

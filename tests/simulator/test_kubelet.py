@@ -225,7 +225,7 @@ async def test_stop_in_the_middle_of_an_admission(
             plugin.nursery.start_soon(kubelet.stop)
             return super().allocate(requests)
 
-    plugin.plugin.resource = Stopping(1, 4)
+    plugin.plugin.resource = Stopping("numa-1", (1,), 4)
 
     with pytest.raises(KubeletIsDown, match="while it admitted pod"):
         await kubelet.admit(pod(container(numa=[1])))
@@ -335,7 +335,7 @@ async def test_each_message_replaces_the_list(
     await kubelet.wait_allocatable(NUMA_1, 0)
     assert kubelet.capacity(NUMA_1) == 4
 
-    plugin.plugin.resource = NumaResource(1, 2)
+    plugin.plugin.resource = NumaResource.of_node(1, 2)
     plugin.server.update(plugin.plugin)
     await kubelet.wait_allocatable(NUMA_1, 2)
     assert kubelet.capacity(NUMA_1) == 2
@@ -674,7 +674,7 @@ async def test_pods_deleted_meanwhile_give_their_devices_back(
 
 async def test_error_of_the_plugin(kubelet: KubeletStandIn, plugin: PluginDouble) -> None:
     """A gRPC status becomes kubelet's UnexpectedAdmissionError, in the words of grpc-go."""
-    plugin.plugin.resource = NumaResource(1, 0 + 1)  # knows only slot 0 now, kubelet four
+    plugin.plugin.resource = NumaResource.of_node(1, 0 + 1)  # knows only slot 0 now, kubelet four
     await kubelet.admit(pod(container(numa=[1]), name="first"))
 
     verdict = await kubelet.admit(pod(container(numa=[1]), name="second"))

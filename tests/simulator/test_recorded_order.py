@@ -139,7 +139,7 @@ async def test_same_order_as_recorded(tmp_path: Path) -> None:
             inotify.add_watch(tmp_path, SEEN)
             doubles = [
                 WatchedDouble(
-                    tmp_path, Watched(NumaResource(node, 4)), f"numa-{node}.sock", nursery
+                    tmp_path, Watched(NumaResource.of_node(node, 4)), f"numa-{node}.sock", nursery
                 )
                 for node in (0, 1)
             ]
@@ -156,7 +156,7 @@ def check(scene: Scene, step: dict[str, Any]) -> None:
     for double in scene.doubles:
         seen = list(double.plugin.seen)
         double.plugin.seen.clear()
-        if (expected := step.get(f"numa-{double.plugin.resource.node}")) is not None:
+        if (expected := step.get(double.plugin.resource.local_name)) is not None:
             assert _answered_last(seen) == expected, action
         node = {
             "allocatable": scene.kubelet.allocatable(double.name),

@@ -61,41 +61,46 @@ class AdvertisedResource:
         """What has happened to it."""
         return self.status.counts
 
-    def set_health(self, healthy: bool) -> None:
-        """Tell kubelet, over the open stream, that all slots are healthy or that none is."""
-        if healthy != self.resource.healthy:
-            self.resource = self.resource.with_health(healthy)
-            self.server.update(self.resource)
+    def update(self, resource: NumaResource) -> None:
+        """Offer it as it is now, under the name that it has. Kubelet is told if it has changed."""
+        if resource.name != self.resource.name:
+            raise ValueError(f"{self.resource.name} cannot become {resource.name}")
+        if resource != self.resource:
+            self.resource = resource
+            self.server.update(resource)
 
 
 @define(eq=False)
 class AdvertisedResources:
-    """All of them, by node; resources are added, never removed."""
+    """All of them, by local name (`numa-1`); resources are added at any time, never removed."""
 
-    _by_node: dict[int, AdvertisedResource] = field(factory=dict)
+    _by_name: dict[str, AdvertisedResource] = field(init=False, factory=dict)
     _added: RepeatedEvent = field(init=False, factory=RepeatedEvent)
 
     def add(self, advertised: AdvertisedResource) -> None:
-        """Advertise one more."""
-        self._by_node[advertised.resource.node] = advertised
+        """Advertise one more. Raises `ValueError` if there is one of its name."""
+        name = advertised.resource.local_name
+        if name in self._by_name:
+            raise ValueError(f"{name} is advertised already")
+        self._by_name[name] = advertised
         self._added.happen()
 
     def __iter__(self) -> Iterator[AdvertisedResource]:
-        return iter(list(self._by_node.values()))
+        return iter(list(self._by_name.values()))
 
     def __len__(self) -> int:
-        return len(self._by_node)
+        return len(self._by_name)
 
-    def get(self, node: int) -> AdvertisedResource | None:
-        """The resource of a node, if it is advertised."""
-        return self._by_node.get(node)
+    def get(self, local_name: str) -> AdvertisedResource | None:
+        """The resource of that name, if it is advertised."""
+        return self._by_name.get(local_name)
 
     async def arrivals(self) -> AsyncGenerator[AdvertisedResource, None]:
         """Each resource there is, and then each as it is added, for ever."""
         seen = 0
         while True:
             added = self._added.next()
-            for advertised in list(self._by_node.values())[seen:]:
+            for advertised in list(self._by_name.values())[seen:]:
                 seen += 1
                 yield advertised
             await added.wait()

@@ -1,5 +1,6 @@
 """What has happened since the agent started, for the metrics."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TypeVar
 
@@ -50,9 +51,9 @@ class ResourceCounts:
     _stream_due_since: float | None = field(init=False, factory=trio.current_time)
     _last_ending: Ending | None = field(init=False, default=None)  # None before the first one
 
-    def allocated(self, containers: int) -> None:
-        """Kubelet was told what to give so many containers."""
-        self.allocations += containers
+    def allocated(self, device_ids: Sequence[Sequence[str]]) -> None:
+        """Kubelet gave devices to containers: the ids for each of them."""
+        self.allocations += len(device_ids)
 
     def connection_dropped(self, reason: Drop) -> None:
         """A connection to the resource's socket was refused or cut off."""

@@ -23,9 +23,10 @@ log = logging.getLogger(__name__)
 
 @define(eq=False)
 class Discovery:
-    """Keeps `resources` as the machine is. `offer` makes what serves a resource.
+    """Keeps the plain slots among `resources` as the machine is. `offer` makes what serves them.
 
-    `problem` says why the last look at the nodes failed, if it did; `read_errors` counts those.
+    Whatever else there is among the resources is not its own. `problem` says why the last look at
+    the nodes failed, if it did; `read_errors` counts those.
     """
 
     settings: Settings
@@ -35,6 +36,7 @@ class Discovery:
     machine: Machine | None = None
     problem: str | None = field(default=None, init=False)
     read_errors: int = field(default=0, init=False)
+    _slots: dict[int, AdvertisedResource] = field(factory=dict, init=False)  # by node
 
     async def first(self) -> None:
         """Find the nodes, trying again until sysfs can be read. Raises `SysfsRootMissing`."""
@@ -51,7 +53,7 @@ class Discovery:
             extra={"nodes": [node.id for node in machine.nodes]},
         )
         self._apply(machine)
-        if not len(self.resources):
+        if not self._slots:
             log.error("No NUMA node can be advertised: no pod can ask for one on this machine")
 
     async def follow(self) -> NoReturn:
@@ -89,13 +91,13 @@ class Discovery:
         self._tell_remarks(machine)
         verdicts = {one.node.id: one for one in advertise(machine, self.settings.cpuless_nodes)}
         for node, verdict in verdicts.items():
-            advertised = self.resources.get(node)
+            advertised = self._slots.get(node)
             if advertised is None:
                 self._meet(verdict)
             elif verdict.certain:
                 self._set_health(advertised, verdict.reason)
-        for advertised in self.resources:
-            if advertised.resource.node not in verdicts:
+        for node, advertised in self._slots.items():
+            if node not in verdicts:
                 self._set_health(advertised, "the node is offline")
         self.machine = machine
 
@@ -112,10 +114,11 @@ class Discovery:
     def _meet(self, verdict: Advertisement) -> None:
         node = verdict.node.id
         if verdict.advertised:
-            resource = NumaResource(
-                node, self.settings.capacity, domain=self.settings.resource_domain
+            resource = NumaResource.of_node(
+                node, self.settings.capacity, self.settings.resource_domain
             )
-            self.resources.add(self.offer(resource))
+            self._slots[node] = self.offer(resource)
+            self.resources.add(self._slots[node])
             log.info("Advertising node %d as %s: %d", node, resource.name, resource.capacity)
         elif self.machine is None or node not in {known.id for known in self.machine.nodes}:
             log.info("Not advertising node %d: %s", node, verdict.reason)
@@ -123,7 +126,7 @@ class Discovery:
     def _set_health(self, advertised: AdvertisedResource, trouble: str | None) -> None:
         if advertised.resource.healthy is (trouble is None):
             return
-        advertised.set_health(trouble is None)
+        advertised.update(advertised.resource.with_health(trouble is None))
         if trouble:
             log.warning("%s is unhealthy: %s", advertised.resource.name, trouble)
         else:

@@ -43,7 +43,7 @@ class PluginScope:
             await nursery.start(follow_siblings, self.resources, self._endpoint, self.watch)
             nursery.start_soon(register_resources, self.resources, kubelet, self._endpoint)
             async for advertised in self.resources.arrivals():
-                path = self.kubelet_socket.with_name(self._endpoint(advertised.resource.node))
+                path = self.kubelet_socket.with_name(self._endpoint(advertised.resource.local_name))
                 nursery.start_soon(serve_resource, advertised, path, self.watch)
         raise AssertionError("arrivals() does not end")
 
@@ -59,8 +59,8 @@ class PluginScope:
         for advertised in self.resources:
             advertised.counts.registration_ended(Ending.SCOPE_FAILED)
 
-    def _endpoint(self, node: int) -> str:
-        return socket_name(node, self.instance)
+    def _endpoint(self, local_name: str) -> str:
+        return socket_name(local_name, self.instance)
 
 
 async def supervise(kubelet_socket: KubeletSocket, scope: PluginScope) -> NoReturn:

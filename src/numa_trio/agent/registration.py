@@ -23,15 +23,15 @@ _SETTLED = 10.0
 
 
 async def register_resources(
-    resources: AdvertisedResources, kubelet: Kubelet, endpoint_of: Callable[[int], str]
+    resources: AdvertisedResources, kubelet: Kubelet, endpoint_of: Callable[[str], str]
 ) -> NoReturn:
     """Register each resource, at once and side by side, and keep it registered until cancelled.
 
-    `endpoint_of` gives the file name of a node's socket.
+    `endpoint_of` gives the file name of the socket of a resource, by its local name.
     """
     async with trio.open_nursery() as nursery:
         async for advertised in resources.arrivals():
-            endpoint = endpoint_of(advertised.resource.node)
+            endpoint = endpoint_of(advertised.resource.local_name)
             nursery.start_soon(keep_registered, advertised, kubelet, endpoint)
     raise AssertionError("arrivals() does not end")
 

@@ -28,36 +28,37 @@ _BINDING = 0.05
 
 async def follow_siblings(
     resources: AdvertisedResources,
-    endpoint_of: Callable[[int], str],
+    endpoint_of: Callable[[str], str],
     watch: DirectoryWatch,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
     """Tell a resource's status of each sibling that ends, until cancelled.
 
-    `endpoint_of` gives the file name of our own socket for a node. Has started when the siblings
-    that are there have been noted: who is dead by then cannot have registered after us.
+    `endpoint_of` gives the file name of our own socket for a resource, by its local name.
+    Has started when the siblings that are there have been noted: who is dead by then cannot have
+    registered after us.
     """
 
-    async def follow(sibling: Path, node: int, identity: SocketIdentity, alive: bool) -> None:
+    async def follow(sibling: Path, local_name: str, identity: SocketIdentity, alive: bool) -> None:
         def ended() -> None:
-            if advertised := resources.get(node):
+            if advertised := resources.get(local_name):
                 advertised.status.sibling_ended(f"the instance that served {sibling} has ended")
 
         await _follow(sibling, identity, watch, ended, alive=alive)
 
-    met: dict[Path, tuple[int, SocketIdentity]] = {}
+    met: dict[Path, tuple[str, SocketIdentity]] = {}
     started = False
     async with trio.open_nursery() as nursery:
         while True:
             change = watch.next_change()
             with suppress(OSError):
                 known, met = met, plugin_sockets(watch.directory)
-                for path, (node, identity) in met.items():
-                    new = known.get(path) != (node, identity) and path.name != endpoint_of(node)
-                    if new:
+                for path, (local_name, identity) in met.items():
+                    known_already = known.get(path) == (local_name, identity)
+                    if not known_already and path.name != endpoint_of(local_name):
                         alive = started or _is_served(path)
-                        nursery.start_soon(follow, path, node, identity, alive)
+                        nursery.start_soon(follow, path, local_name, identity, alive)
             if not started:
                 started = True
                 task_status.started()

@@ -240,7 +240,7 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
     )
     Node.create(machine, config)  # before anything is started
     resources = tuple(
-        NumaResource(verdict.node.id, settings.capacity, domain=settings.resource_domain)
+        NumaResource.of_node(verdict.node.id, settings.capacity, settings.resource_domain)
         for verdict in advertise(machine.machine, settings.cpuless_nodes)
         if verdict.advertised
     )

@@ -13,7 +13,15 @@ from attrs import frozen
 
 from numa_trio.kubelet.socket_file import Peer, SocketIdentity, listener_at
 
-_OURS = re.compile(r"numa-(?P<node>\d+)(-[A-Za-z0-9_.-]+)?\.sock")
+# Plain slots: `numa-<N>.sock`, `numa-<N>-<instance>.sock`. Neither names nor instances have a '+',
+# so it tells where the longer names of other resources end: `numa-<N>-cpu+<instance>.sock`,
+# `numa-near-data+<instance>.sock`.
+_OURS = re.compile(
+    r"numa-((?P<node>[0-9]+)(-[A-Za-z0-9_.-]+)?"
+    r"|(?P<name>([0-9]+|near)-[A-Za-z0-9_.-]+)\+[A-Za-z0-9_.-]*)\.sock"
+)
+_SLOTS = re.compile(r"numa-[0-9]+")
+_NUMBERED = "numa-"
 _BACKLOG = 64
 _MODE = 0o600
 
@@ -22,9 +30,26 @@ class SocketInUse(Exception):
     """Another live process listens on the socket that we would bind."""
 
 
-def socket_name(node: int, instance: str) -> str:
-    """The file name of a node's socket: `numa-1.sock`, or `numa-1-<instance>.sock`."""
-    return f"numa-{node}-{instance}.sock" if instance else f"numa-{node}.sock"
+def socket_name(local_name: str, instance: str) -> str:
+    """The file name of a resource's socket.
+
+    `numa-1.sock` or `numa-1-<instance>.sock` for the plain slots of a node, `numa-1-cpu+.sock` or
+    `numa-near-data+<instance>.sock` for others.
+    """
+    if _SLOTS.fullmatch(local_name):
+        return f"{local_name}-{instance}.sock" if instance else f"{local_name}.sock"
+    return f"numa-{local_name.removeprefix(_NUMBERED)}+{instance}.sock"
+
+
+def resource_of_socket(name: str) -> str | None:
+    """The local name of the resource that a socket of this file name serves; None if not ours."""
+    match = _OURS.fullmatch(name)
+    if match is None:
+        return None
+    if match["node"]:
+        return f"numa-{match['node']}"
+    found = match["name"]
+    return found if found.startswith("near-") else f"numa-{found}"
 
 
 def is_plugin_socket_name(name: str) -> bool:
@@ -32,15 +57,18 @@ def is_plugin_socket_name(name: str) -> bool:
     return _OURS.fullmatch(name) is not None
 
 
-def plugin_sockets(directory: Path) -> dict[Path, tuple[int, SocketIdentity]]:
-    """The sockets of all instances of numa-trio, dead or alive, each with its NUMA node.
+def plugin_sockets(directory: Path) -> dict[Path, tuple[str, SocketIdentity]]:
+    """The sockets of all instances of numa-trio, dead or alive, each with its resource.
+
+    That is the local name, as in `numa-1`.
 
     Raises `OSError` if the directory cannot be examined.
     """
     found = {}
     for path in directory.iterdir():
-        if (match := _OURS.fullmatch(path.name)) and (identity := SocketIdentity.at(path)):
-            found[path] = int(match["node"]), identity
+        local_name = resource_of_socket(path.name)
+        if local_name and (identity := SocketIdentity.at(path)):
+            found[path] = local_name, identity
     return found
 
 

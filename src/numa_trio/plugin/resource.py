@@ -1,9 +1,12 @@
-"""One NUMA node as an extended resource: its name, its slots, and its answers to kubelet."""
+"""An extended resource of NUMA nodes: its name, its devices, and its answers to kubelet."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from typing import Self
 
 from attrs import evolve, field, frozen, validators
 
+from numa_trio.plugin.environment import environment_of
 from numa_trio.plugin.messages import (
     ContainerAllocation,
     Device,
@@ -12,7 +15,7 @@ from numa_trio.plugin.messages import (
     PreferredAllocationRequest,
 )
 
-# Neither optional call would help: the slots of a resource are all alike.
+# Neither optional call would help: the devices of a resource are all alike.
 _OPTIONS = PluginOptions()
 
 # Kubelet's own limit for a device's id.
@@ -21,42 +24,132 @@ _LONGEST_ID = 63
 # A call with more would keep others waiting.
 _MOST_CONTAINERS = 1000
 
+# What may follow the domain; kubelet.plugin_socket finds these names in the names of sockets.
+_REST = r"[-A-Za-z0-9_.]*[A-Za-z0-9]"
+_LOCAL_NAME = re.compile(rf"numa-[0-9]+(-{_REST})?|near-{_REST}")
+
+_DEFAULT_DOMAIN = "numa-align"
+
+
+def slots_name(node: int) -> str:
+    """The local name of the plain slots of a node, as in `numa-1`."""
+    return f"numa-{node}"
+
+
+def _ascending(numbers: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(numbers)))
+
+
+def _as_set(numbers: Iterable[int]) -> frozenset[int]:
+    return frozenset(numbers)
+
 
 @frozen
 class NumaResource:
-    """The slots of one NUMA node; a `DevicePlugin`.
+    """An extended resource whose devices are near NUMA nodes; a `DevicePlugin`.
 
-    `healthy` is False while no pod could be placed on the node.
+    `local_name` is what follows the domain: `numa-1` for the plain slots of node 1, else a longer
+    name (`numa-1-cpu`, `near-data`). Its devices are `<local_name>-<ordinal>`. Any of `numa_nodes`
+    suits them; without nodes kubelet gets no hint. `healthy` is False while no pod could be placed
+    by it: then no device is. `unhealthy` has the ordinals of those that are not while the rest is.
     """
 
-    node: int = field(validator=validators.ge(0))
+    local_name: str = field()
+    numa_nodes: tuple[int, ...] = field(converter=_ascending)
     capacity: int = field(validator=validators.ge(1))
-    domain: str = "numa-align"
+    domain: str = _DEFAULT_DOMAIN
     healthy: bool = True
+    unhealthy: frozenset[int] = field(default=frozenset(), converter=_as_set)
+
+    @classmethod
+    def of_node(cls, node: int, capacity: int, domain: str = _DEFAULT_DOMAIN) -> Self:
+        """The plain slots of a node."""
+        return cls(slots_name(node), (node,), capacity, domain)
+
+    @local_name.validator
+    def _check_local_name(self, _attribute: object, name: str) -> None:
+        if not _LOCAL_NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} cannot be the name of a resource: expected numa-<N>, numa-<N>-… or"
+                " near-… of letters, digits, '-', '_' or '.', with a letter or digit last"
+            )
+
+    @numa_nodes.validator
+    def _check_numa_nodes(self, _attribute: object, nodes: tuple[int, ...]) -> None:
+        if nodes and nodes[0] < 0:
+            raise ValueError(f"{self.local_name}: NUMA nodes are numbered from 0, not {nodes[0]}")
+
+    @capacity.validator
+    def _check_capacity(self, _attribute: object, capacity: int) -> None:
+        last = self._device_id(capacity - 1)
+        if len(last) > _LONGEST_ID:
+            raise ValueError(f"{last} has {len(last)} characters; kubelet allows {_LONGEST_ID}")
+
+    @unhealthy.validator
+    def _check_unhealthy(self, _attribute: object, ordinals: frozenset[int]) -> None:
+        if ordinals and not 0 <= min(ordinals) <= max(ordinals) < self.capacity:
+            raise ValueError(
+                f"{self.local_name} has devices 0 to {self.capacity - 1}:"
+                f" {sorted(ordinals)} cannot be unhealthy"
+            )
 
     @property
     def name(self) -> str:
         """The name of the extended resource, as in `numa-align/numa-1`."""
-        return f"{self.domain}/numa-{self.node}"
+        return f"{self.domain}/{self.local_name}"
+
+    @property
+    def plain(self) -> bool:
+        """Whether these are the plain slots of one node."""
+        return len(self.numa_nodes) == 1 and self.local_name == slots_name(self.numa_nodes[0])
+
+    @property
+    def sort_key(self) -> tuple[bool, tuple[int, ...], bool, list[str | int]]:
+        """What it is sorted by for people: node, plain slots first, then by name, 2 before 10."""
+        parts = re.split(r"([0-9]+)", self.local_name)  # what is odd is a number
+        natural = [int(part) if odd % 2 else part for odd, part in enumerate(parts)]
+        return not self.numa_nodes, self.numa_nodes, not self.plain, natural
+
+    @property
+    def healthy_count(self) -> int:
+        """How many devices are healthy."""
+        return self.capacity - len(self.unhealthy) if self.healthy else 0
 
     @property
     def options(self) -> PluginOptions:
         """The answer to GetDevicePluginOptions: kubelet need make no optional call."""
         return _OPTIONS
 
-    def with_health(self, healthy: bool) -> "NumaResource":
-        """The same resource with all slots healthy, or none."""
+    def with_health(self, healthy: bool) -> Self:
+        """The same resource, able to place pods or not; `unhealthy` stays as it is."""
         return evolve(self, healthy=healthy)
 
+    def with_unhealthy(self, ordinals: Iterable[int]) -> Self:
+        """The same resource with just these devices unhealthy by themselves."""
+        return evolve(self, unhealthy=ordinals)
+
+    def with_capacity(self, capacity: int) -> Self:
+        """The same resource with so many devices, each as healthy as before; new ones healthy."""
+        left = (ordinal for ordinal in self.unhealthy if ordinal < capacity)
+        return evolve(self, capacity=capacity, unhealthy=left)
+
+    def with_nodes(self, numa_nodes: Iterable[int]) -> Self:
+        """The same resource near other nodes."""
+        return evolve(self, numa_nodes=numa_nodes)
+
     def devices(self) -> tuple[Device, ...]:
-        """All slots, in order."""
-        node = (self.node,)
+        """All devices, in order."""
         return tuple(
-            Device(self._slot_id(number), self.healthy, node) for number in range(self.capacity)
+            Device(
+                self._device_id(ordinal),
+                self.healthy and ordinal not in self.unhealthy,
+                self.numa_nodes,
+            )
+            for ordinal in range(self.capacity)
         )
 
     def allocate(self, requests: Sequence[Sequence[str]]) -> list[ContainerAllocation]:
-        """NUMA_NODE for each container, however many slots it gets."""
+        """The environment of each container, however many devices it gets."""
         if len(requests) > _MOST_CONTAINERS:
             raise InvalidRequest(
                 f"{self.name}: {len(requests)} container requests at once;"
@@ -64,37 +157,38 @@ class NumaResource:
             )
         for device_ids in requests:
             self._check(device_ids)
-        return [ContainerAllocation({"NUMA_NODE": str(self.node)}) for _ in requests]
+        return [ContainerAllocation(environment_of(self.numa_nodes)) for _ in requests]
 
     def preferred_allocation(
         self, requests: Sequence[PreferredAllocationRequest]
     ) -> list[list[str]]:
-        """For each container what it must have, then the available slots of lowest number."""
+        """For each container what it must have, then the available devices of lowest number."""
         return [self._prefer(request) for request in requests]
 
     def pre_start_container(self, device_ids: Sequence[str]) -> None:
-        """Check the ids; a slot needs no preparation."""
+        """Check the ids; a device needs no preparation."""
         self._check(device_ids)
 
-    def _slot_id(self, number: int) -> str:
-        return f"numa-{self.node}-{number}"
-
-    def _slot_number(self, device_id: str) -> int:
+    def ordinal(self, device_id: str) -> int:
+        """The ordinal of one of our devices. Raises `InvalidRequest` for any other id."""
         prefix, _, digits = device_id.rpartition("-")
-        if digits.isascii() and digits.isdigit() and prefix == f"numa-{self.node}":
+        if digits.isascii() and digits.isdigit() and prefix == self.local_name:
             number = int(digits) if len(digits) < 10 else self.capacity
-            if number < self.capacity and device_id == self._slot_id(number):
+            if number < self.capacity and device_id == self._device_id(number):
                 return number
         raise InvalidRequest(
             f"{self.name} has no device {_shown(device_id)}:"
-            f" its devices are {self._slot_id(0)} to {self._slot_id(self.capacity - 1)}"
+            f" its devices are {self._device_id(0)} to {self._device_id(self.capacity - 1)}"
         )
+
+    def _device_id(self, ordinal: int) -> str:
+        return f"{self.local_name}-{ordinal}"
 
     def _check(self, device_ids: Sequence[str]) -> None:
         if not device_ids:
             raise InvalidRequest(f"{self.name}: a container request names no device")
         for device_id in device_ids:
-            self._slot_number(device_id)
+            self.ordinal(device_id)
 
     def _prefer(self, request: PreferredAllocationRequest) -> list[str]:
         available = set(request.available)
@@ -104,7 +198,7 @@ class NumaResource:
                 raise InvalidRequest(
                     f"{self.name}: {_shown(device_id)} must be included, yet is not available"
                 )
-        by_number = sorted(available, key=self._slot_number)
+        by_number = sorted(available, key=self.ordinal)
         if not len(wanted) <= request.size <= len(available):
             raise InvalidRequest(
                 f"{self.name}: {request.size} devices are wanted, with {len(wanted)} that must be"

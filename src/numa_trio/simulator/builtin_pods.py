@@ -15,22 +15,22 @@ _MEMORY = parse_quantity("64Mi")
 
 
 def builtin_pods(machine: SimulatedMachine, resources: Sequence[NumaResource]) -> tuple[Pod, ...]:
-    """A pod on each NUMA node, the examples, and some that ask for what cannot be had.
+    """A pod for each resource, the examples, and some that ask for what cannot be had.
 
     The latter ask for half a CPU, for more CPUs than a node has, and for two nodes at once.
     """
     folder = Path(str(files("numa_trio.simulator") / "examples"))
     examples = load_manifests(sorted(folder.glob("*.yaml"))).pods
-    each_node = [_pod(f"on-numa-{each.node}", Fraction(1), each) for each in resources]
+    each_one = [_pod(f"on-{each.local_name}", Fraction(1), each) for each in resources]
     first, last = resources[0], resources[-1]
-    cpus_of_last = sum(cpu.node == last.node for cpu in machine.cpus)
+    cpus_of_last = sum(cpu.node in last.numa_nodes for cpu in machine.cpus)
     odd = [
         _pod("half-a-cpu", Fraction(1, 2), last),
         _pod("too-many-cpus", Fraction(cpus_of_last + 1), last),
     ]
-    if first is not last:
+    if not {*first.numa_nodes} & {*last.numa_nodes}:
         odd.append(_pod("two-nodes", Fraction(1), first, last))
-    return (*each_node, *examples, *odd)
+    return (*each_one, *examples, *odd)
 
 
 def _pod(name: str, cpus: Fraction, *resources: NumaResource) -> Pod:

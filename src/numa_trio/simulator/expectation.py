@@ -87,15 +87,21 @@ def broken_promises(
     """What containers that run did not get of what their manifest asks for; a sentence each.
 
     A container that asks for a NUMA node gets its NUMA_NODE, and if it gets CPUs for itself or
-    memory bound to nodes, then of that node only.
+    memory bound to nodes, then of that node only. Where any of several nodes will do, so will CPUs
+    and memory of them all.
     """
     problems: list[str] = []
     for placement in verdict.placements:
         container = placement.container
-        asked = frozenset(each.node for each in resources if each.name in container.devices)
-        name = f"{verdict.pod.name}/{container.name} asks for node {format_list(asked)}"
-        broken = _broken(machine, verdict.pod, placement, asked) if asked else []
-        problems += (f"{name}, but {problem}" for problem in broken)
+        asked = [each for each in resources if each.numa_nodes and each.name in container.devices]
+        if asked:
+            nodes = _suitable(asked)
+            name = f"{verdict.pod.name}/{container.name} asks for node {format_list(nodes)}"
+            broken = [
+                *_wrong_variable(placement, asked),
+                *_elsewhere(machine, verdict.pod, placement, nodes),
+            ]
+            problems += (f"{name}, but {problem}" for problem in broken)
     return problems
 
 
@@ -111,20 +117,30 @@ def why_not_pinned(pod: Pod, container: Container) -> str | None:
     return f"cpu {milli(cpus)}m is not a whole number of CPUs" if cpus else "it asks for no cpu"
 
 
-def _broken(
-    machine: SimulatedMachine, pod: Pod, placement: Placement, asked: frozenset[int]
+def _suitable(asked: Sequence[NumaResource]) -> frozenset[int]:
+    """The nodes that suit all the resources; if there is none, those that suit any of them."""
+    suitable = [frozenset(each.numa_nodes) for each in asked]
+    return frozenset.intersection(*suitable) or frozenset.union(*suitable)
+
+
+def _wrong_variable(placement: Placement, asked: Sequence[NumaResource]) -> list[str]:
+    variable = placement.environment.get("NUMA_NODE")
+    if variable in {format_list(each.numa_nodes) for each in asked}:
+        return []
+    return [f"NUMA_NODE is {variable if variable is not None else 'not set'}"]
+
+
+def _elsewhere(
+    machine: SimulatedMachine, pod: Pod, placement: Placement, nodes: frozenset[int]
 ) -> list[str]:
     problems = []
-    variable = placement.environment.get("NUMA_NODE")
-    if variable not in {str(node) for node in asked}:
-        problems.append(f"NUMA_NODE is {variable if variable is not None else 'not set'}")
     if count := whole_cpus(pod, placement.container):
         if not placement.exclusive or len(placement.cpus) != count:
             problems.append(f"has CPUs {format_list(placement.cpus)} instead of {count} of its own")
-        there = {cpu.id for cpu in machine.cpus if cpu.node in asked}
+        there = {cpu.id for cpu in machine.cpus if cpu.node in nodes}
         if strays := placement.cpus - there:
             problems.append(f"its CPUs {format_list(strays)} are elsewhere")
-    if placement.memory_bound and (strays := placement.memory_nodes - asked):
+    if placement.memory_bound and (strays := placement.memory_nodes - nodes):
         problems.append(f"its memory is on node {format_list(strays)}")
     return problems
 

@@ -148,7 +148,7 @@ class _Run:
         }
 
     async def _wait_for_resources(self, kubelet: KubeletStandIn) -> None:
-        wanted = {resource.name: resource.capacity for resource in self.plan.resources}
+        wanted = {resource.name: resource.healthy_count for resource in self.plan.resources}
 
         def all_there() -> bool:
             return all(kubelet.allocatable(name) == count for name, count in wanted.items())

@@ -24,7 +24,13 @@ NOW = Moment(trio=1090.0, unix=1767323045.0)
 
 def in_phase(phase: Phase, node: int = 0, obstacle: str | None = None) -> AdvertisedResource:
     """A resource of 100 slots, in that phase since `START`."""
-    resource = NumaResource(node, 100)
+    return resource_in_phase(NumaResource.of_node(node, 100), phase, obstacle)
+
+
+def resource_in_phase(
+    resource: NumaResource, phase: Phase = Phase.STREAMING, obstacle: str | None = None
+) -> AdvertisedResource:
+    """This resource, in that phase since `START`."""
     status = ResourceStatus(
         resource.name,
         serving=phase is not Phase.WAITING,
@@ -49,7 +55,8 @@ def node_of(number: int, nodes: int = 2, cpus: int = 4) -> NumaNode:
 
 def observe(*resources: AdvertisedResource, **changes: object) -> Observation:
     """An observation at `NOW` of these resources on a machine with just their nodes."""
-    nodes = tuple(node_of(one.resource.node, len(resources)) for one in resources)
+    numbers = sorted({number for one in resources for number in one.resource.numa_nodes})
+    nodes = tuple(node_of(number, len(numbers)) for number in numbers)
     observed = Observation(
         now=NOW,
         resources=resources,

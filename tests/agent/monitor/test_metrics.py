@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.kubelet_fakes import FakeServer
-from agent.monitor.observations import in_phase, node_of, observe
+from agent.monitor.observations import in_phase, node_of, observe, resource_in_phase
 from numa_trio import __version__
 from numa_trio.agent.counts import Ending, Outcome
 from numa_trio.agent.histogram import Histogram
@@ -32,6 +32,7 @@ from numa_trio.agent.monitor.process import ProcessUsage
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.drop import Drop
 from numa_trio.plugin.advertising import CpulessNodes, advertise
+from numa_trio.plugin.resource import NumaResource
 from numa_trio.topology.machine import Machine, NumaNode
 
 USAGE = ProcessUsage(
@@ -96,7 +97,7 @@ async def test_slots_move_from_healthy_to_unhealthy() -> None:
     resource = in_phase(Phase.STREAMING, 1)
     slots = {"resource": "numa-align/numa-1", "numa_node": "1"}
     for healthy in (True, False):
-        resource.set_health(healthy)
+        resource.update(resource.resource.with_health(healthy))
         samples = scrape(observe(resource))
         assert value(samples, "numa_trio_slots", health="healthy", **slots) == 100 * healthy
         assert value(samples, "numa_trio_slots", health="unhealthy", **slots) == 100 * (not healthy)
@@ -104,10 +105,31 @@ async def test_slots_move_from_healthy_to_unhealthy() -> None:
     assert [plugin.devices()[0].healthy for plugin in resource.server.updates] == [False]
 
 
+async def test_slots_of_any_resource_are_counted_by_their_health() -> None:
+    """Single unhealthy devices count as such; of several nodes the label has the list."""
+    cpus = NumaResource("numa-1-cpu", (1,), 32).with_unhealthy(range(4))
+    near = NumaResource("near-data", (0, 1, 3), 100)
+    nowhere = NumaResource("near-net", (), 5).with_health(False)
+    samples = scrape(observe(*map(resource_in_phase, (cpus, near, nowhere))))
+    counted = {
+        (labels["resource"], labels["numa_node"], labels["health"]): number
+        for (name, pairs), number in samples.items()
+        if name == "numa_trio_slots" and (labels := dict(pairs))
+    }
+    assert counted == {
+        ("numa-align/numa-1-cpu", "1", "healthy"): 28,
+        ("numa-align/numa-1-cpu", "1", "unhealthy"): 4,
+        ("numa-align/near-data", "0-1,3", "healthy"): 100,
+        ("numa-align/near-data", "0-1,3", "unhealthy"): 0,
+        ("numa-align/near-net", "", "healthy"): 0,
+        ("numa-align/near-net", "", "unhealthy"): 5,
+    }
+
+
 async def test_counts_are_shown_where_they_belong() -> None:
     """Each count has its own sample, and what has not happened is 0, not absent."""
     first, second = in_phase(Phase.STREAMING, 0), in_phase(Phase.STREAMING, 1)
-    first.counts.allocated(3)
+    first.counts.allocated([["numa-0-0"]] * 3)
     first.counts.registration_tried(Outcome.REFUSED)
     second.counts.registration_tried(Outcome.ACCEPTED)
     second.counts.registration_ended(Ending.STREAM_LOST)

@@ -6,9 +6,9 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock
 
-from agent.kubelet_fakes import HandWatch, advertise
+from agent.kubelet_fakes import HandWatch, offer
 from agent.monitor.observations import node_of
-from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
+from numa_trio.agent.advertised import AdvertisedResources
 from numa_trio.agent.counts import AgentCounts, Outcome
 from numa_trio.agent.discovery import Discovery
 from numa_trio.agent.monitor.http_counts import HttpCounts
@@ -30,10 +30,6 @@ class Sysfs:
         if self.machine is None:
             raise SysfsError("the file is torn")
         return self.machine
-
-
-def offer(resource: NumaResource) -> AdvertisedResource:
-    return advertise(resource.node)
 
 
 async def test_looks_at_the_facts_themselves(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -62,10 +58,17 @@ async def test_looks_at_the_facts_themselves(tmp_path: Path, autojump_clock: Moc
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(path))
     watch.polling = True
+    for other in ("near-data-10", "near-data-2"):
+        discovery.resources.add(offer(NumaResource(other, (0,), 1)))
     observed = observer.observe()
     assert observed.advertisements is not None
     assert [one.advertised for one in observed.advertisements] == [True, True, False]
-    assert [one.resource.node for one in observed.resources] == [0, 1]
+    assert [one.resource.local_name for one in observed.resources] == [
+        "numa-0",
+        "near-data-2",
+        "near-data-10",
+        "numa-1",
+    ]
     assert observed.topology_problem is None
     assert errors <= observed.topology_read_errors <= errors + 1
     assert observed.kubelet_problem is None

@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.monitor.observations import GIB, in_phase, node_of, observe
+from agent.monitor.observations import GIB, in_phase, node_of, observe, resource_in_phase
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.page import CONTENT_SECURITY_POLICY, render_page
 from numa_trio.agent.monitor.page.distances import describe_distances
@@ -17,6 +17,7 @@ from numa_trio.agent.monitor.page.durations import format_duration
 from numa_trio.agent.monitor.page.markup import element, join
 from numa_trio.agent.status import Phase
 from numa_trio.plugin.advertising import CpulessNodes, advertise
+from numa_trio.plugin.resource import NumaResource
 from numa_trio.topology.machine import HugePages, Machine, NumaNode, Remark
 
 
@@ -63,7 +64,7 @@ def parse(observed: Observation) -> Page:
 async def test_shows_each_node_with_what_it_has() -> None:
     """CPUs, memory, distances, state and slots of a node are on its card."""
     resource = in_phase(Phase.STREAMING, 1)
-    resource.counts.allocated(7)
+    resource.counts.allocated([["numa-1-0"]] * 7)
     page = parse(observe(in_phase(Phase.STREAMING, 0), resource))
     card = page.text("node-1")
     for expected in (
@@ -97,7 +98,7 @@ async def test_shows_what_is_missing() -> None:
 async def test_shows_nodes_that_are_not_advertised_and_nodes_that_went() -> None:
     """A node without CPUs says why it is no resource; an offline one stays, unhealthy."""
     gone = in_phase(Phase.STREAMING, 5)
-    gone.set_health(False)
+    gone.update(gone.resource.with_health(False))
     machine = Machine((node_of(0), NumaNode(2, memory_bytes=0)))
     page = parse(observe(gone, advertisements=advertise(machine, CpulessNodes.SKIP)))
     assert "not advertised" in page.text("node-2")
@@ -121,6 +122,48 @@ async def test_shows_memory_as_far_as_it_is_known() -> None:
     assert "Memory 3 GiB" in page.text("node-1")
     assert "2 MiB: 500 of 512 free" in page.text("node-1")
     assert "1 GiB:" not in page.text("node-1")
+
+
+async def test_a_card_lists_each_resource_of_its_node() -> None:
+    """Plain slots first. One near several nodes is on each card, one near none on a card apart."""
+    near = NumaResource("near-data", (0, 1), 100)
+    cpus = resource_in_phase(NumaResource("numa-1-cpu", (1,), 32).with_unhealthy(range(4)))
+    cpus.counts.allocated([["numa-1-cpu-0"]] * 3)
+    observed = observe(
+        in_phase(Phase.STREAMING, 0),
+        resource_in_phase(near, Phase.WAITING, "no room"),
+        in_phase(Phase.STREAMING, 1),
+        cpus,
+        resource_in_phase(NumaResource("near-net", (), 5).with_health(False)),
+    )
+    page = parse(observed)
+    lines = page.text("node-1")
+    assert lines.index("numa-align/numa-1 ") < lines.index("numa-align/near-data")
+    assert lines.index("numa-align/near-data") < lines.index("numa-align/numa-1-cpu")
+    assert "for 1 min : 28 of 32 healthy, 3 containers" in lines
+    assert "100, healthy" in lines
+    assert "waiting" in lines
+    assert "not streaming for 1 min : 100 of 100 healthy, 0 containers" in page.text("node-0")
+    assert "Any node" in page.text("node-any")
+    assert "unhealthy" in page.text("node-any")
+    assert "near-net   for 1 min : 5, unhealthy, 0 containers" in page.text("node-any")
+    assert "near-data  no socket of ours is served; last trouble: no room" in page.text("troubles")
+
+
+async def test_a_resource_near_a_node_without_slots_is_shown_there() -> None:
+    """Beside the reason why the node has none."""
+    near = resource_in_phase(NumaResource("near-data", (0, 2), 100))
+    machine = Machine((node_of(0), NumaNode(2, memory_bytes=0)))
+    advertisements = advertise(machine, CpulessNodes.SKIP)
+    page = parse(observe(in_phase(Phase.STREAMING, 0), near, advertisements=advertisements))
+    assert "no online CPUs" in page.text("node-2")
+    assert "near-data" in page.text("node-2")
+
+
+async def test_single_unhealthy_slots_are_counted() -> None:
+    """What is healthy of the slots, where not all are."""
+    page = parse(observe(resource_in_phase(NumaResource.of_node(0, 5).with_unhealthy([1]))))
+    assert "5, 4 of them healthy" in page.text("node-0")
 
 
 async def test_counts_what_happened_since_the_start() -> None:

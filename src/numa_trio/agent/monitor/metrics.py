@@ -18,9 +18,13 @@ from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.process import ProcessUsage
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.drop import Drop
+from numa_trio.topology.lists import format_list
 
 RESOURCE = Label("resource", "the extended resource, as in `numa-align/numa-0`")
-NUMA_NODE = Label("numa_node", "the number of the NUMA node")
+NUMA_NODE = Label(
+    "numa_node",
+    "the number of the NUMA node; where any of several will do, a list like `0-1`",
+)
 ADVERTISED = Label(
     "advertised",
     "whether the node is offered to kubelet",
@@ -119,13 +123,12 @@ def _nodes(observed: Observation) -> Values:
 
 
 def _slots(observed: Observation) -> Values:
-    return {
-        (one.resource.name, str(one.resource.node), "healthy" if healthy else "unhealthy"): (
-            one.resource.capacity if one.resource.healthy is healthy else 0
-        )
-        for one in observed.resources
-        for healthy in (True, False)
-    }
+    slots: dict[tuple[str, ...], float | Histogram] = {}
+    for resource in (one.resource for one in observed.resources):
+        labels = resource.name, format_list(resource.numa_nodes)
+        slots[*labels, "healthy"] = resource.healthy_count
+        slots[*labels, "unhealthy"] = resource.capacity - resource.healthy_count
+    return slots
 
 
 def _phases(observed: Observation) -> Values:

@@ -68,7 +68,7 @@ class Observer:
         machine = discovery.machine
         return Observation(
             now=Moment.now(),
-            resources=sorted(discovery.resources, key=lambda one: one.resource.node),
+            resources=sorted(discovery.resources, key=lambda one: one.resource.sort_key),
             advertisements=None
             if machine is None
             else advertise(machine, discovery.settings.cpuless_nodes),

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any, NoReturn, TypeVar
 from weakref import WeakSet
@@ -32,15 +32,16 @@ T = TypeVar("T")
 class PluginServer:
     """Serves one `DevicePlugin`.
 
-    `on_streams` is told how many ListAndWatch streams kubelet holds open, `on_allocation` to how
-    many containers an Allocate call gave slots, `on_drop` why a connection was refused or cut off.
+    `on_streams` is told how many ListAndWatch streams kubelet holds open, `on_allocation` which
+    devices an Allocate call gave to each container, `on_drop` why a connection was refused or cut
+    off.
     """
 
     def __init__(
         self,
         plugin: DevicePlugin,
         on_streams: Callable[[int], None],
-        on_allocation: Callable[[int], None] = lambda _containers: None,
+        on_allocation: Callable[[Sequence[Sequence[str]]], None] = lambda _device_ids: None,
         on_drop: Callable[[Drop], None] = lambda _reason: None,
     ) -> None:
         self._servicer = _Servicer(plugin, on_streams, on_allocation)
@@ -115,7 +116,7 @@ class _Servicer(api.DevicePluginBase):
         self,
         plugin: DevicePlugin,
         on_streams: Callable[[int], None],
-        on_allocation: Callable[[int], None],
+        on_allocation: Callable[[Sequence[Sequence[str]]], None],
     ) -> None:
         self._edition = Edition(plugin)
         self._on_streams = on_streams
@@ -199,7 +200,7 @@ class _Servicer(api.DevicePluginBase):
     async def allocate(self, message: api.AllocateRequest) -> api.AllocateResponse:
         requests = [request.devices_ids for request in message.container_requests]
         allocations = _answer(lambda: self._edition.plugin.allocate(requests))
-        self._on_allocation(len(allocations))
+        self._on_allocation(requests)
         return messages.encode_allocations(allocations)
 
     async def pre_start_container(

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from attrs import frozen
-
 from numa_trio import __version__
 from numa_trio.agent.advertised import AdvertisedResource
 from numa_trio.agent.counts import Ending, Outcome
@@ -13,60 +11,16 @@ from numa_trio.agent.monitor.page.distances import describe_distances, distance_
 from numa_trio.agent.monitor.page.drawing import draw_cpus, draw_share, square_pattern
 from numa_trio.agent.monitor.page.durations import format_duration
 from numa_trio.agent.monitor.page.markup import Markup, element, join
+from numa_trio.agent.monitor.page.places import Place, places_of
 from numa_trio.agent.monitor.readiness import MISSING, verdict
 from numa_trio.agent.status import Phase
+from numa_trio.plugin.resource import NumaResource
 from numa_trio.topology.lists import format_list
 from numa_trio.topology.machine import NumaNode
 from numa_trio.topology.sizes import format_bytes
 
 # More nodes than these do not show at one glance as cards.
 _CARDS_AT_A_GLANCE = 8
-
-_TONES = {
-    Phase.WAITING: "bad",
-    Phase.SERVING: "busy",
-    Phase.REGISTERED: "busy",
-    Phase.STREAMING: "good",
-}
-
-
-@frozen
-class Place:
-    """What there is to show of one number: a NUMA node that is online, a resource, or both."""
-
-    number: int
-    node: NumaNode | None
-    resource: AdvertisedResource | None
-    not_advertised: str | None
-
-    @property
-    def state(self) -> str:
-        """In a word or two."""
-        if self.resource is None:
-            return "not advertised"
-        if not self.resource.resource.healthy:
-            return "unhealthy"
-        return self.resource.status.phase
-
-    @property
-    def tone(self) -> str:
-        """The class of style.css that colours the state."""
-        if self.resource is None:
-            return "idle"
-        return _TONES[self.resource.status.phase] if self.resource.resource.healthy else "bad"
-
-
-def places_of(observed: Observation) -> list[Place]:
-    """All of them, in order of number."""
-    resources = {one.resource.node: one for one in observed.resources}
-    advertisements = {one.node.id: one for one in observed.advertisements or ()}
-    places = []
-    for number in sorted(resources.keys() | advertisements.keys()):
-        advertisement = advertisements.get(number)
-        node = advertisement.node if advertisement else None
-        reason = advertisement.reason if advertisement else "the node is offline"
-        places.append(Place(number, node, resources.get(number), reason))
-    return places
 
 
 def page_sections(observed: Observation, host: str) -> Iterator[Markup]:
@@ -100,14 +54,21 @@ def _troubles(observed: Observation) -> Markup:
     if observed.topology_problem:
         troubles.append(element("li", element("b", "NUMA nodes"), f" {observed.topology_problem}"))
     troubles += [element("li", element("b", "remark"), f" {remark}") for remark in observed.remarks]
-    alike: dict[tuple[Phase, str | None], list[int]] = {}
+    alike: dict[tuple[Phase, str | None], list[NumaResource]] = {}
     for one in observed.missing:
-        alike.setdefault((one.status.phase, one.status.obstacle), []).append(one.resource.node)
-    for (phase, obstacle), numbers in alike.items():
-        who = f"{'node' if len(numbers) == 1 else 'nodes'} {format_list(numbers)}"
+        alike.setdefault((one.status.phase, one.status.obstacle), []).append(one.resource)
+    for (phase, obstacle), resources in alike.items():
         text = f" {MISSING[phase]}" + (f"; last trouble: {obstacle}" if obstacle else "")
-        troubles.append(element("li", element("b", who), text))
+        troubles.append(element("li", element("b", _named(resources)), text))
     return element("ul", *troubles, id="troubles")
+
+
+def _named(resources: Sequence[NumaResource]) -> str:
+    """Plain slots by their nodes, others by name."""
+    nodes = [resource.numa_nodes[0] for resource in resources if resource.plain]
+    named = [f"{'node' if len(nodes) == 1 else 'nodes'} {format_list(nodes)}"] if nodes else []
+    named += (resource.local_name for resource in resources if not resource.plain)
+    return ", ".join(named)
 
 
 def _map(places: Sequence[Place]) -> Markup:
@@ -115,10 +76,10 @@ def _map(places: Sequence[Place]) -> Markup:
     tiles = (
         element(
             "a",
-            str(place.number),
-            href=f"#node-{place.number}",
+            "any" if place.number is None else str(place.number),
+            href=f"#{place.anchor}",
             class_=place.tone,
-            title=f"node {place.number}: {place.state}",
+            title=f"{place.title.lower()}: {place.state}",
         )
         for place in places
     )
@@ -130,21 +91,20 @@ def _card(place: Place, now: Moment) -> Markup:
         "article",
         element(
             "header",
-            element("h2", f"Node {place.number}"),
+            element("h2", place.title),
             element("span", place.state, class_=f"state {place.tone}"),
         ),
-        _resource_line(place, now),
+        "" if place.has_slots else element("p", place.not_advertised or "", class_="resource"),
+        *(_resource_line(one, now) for one in place.resources),
         draw_cpus(place.node.cpus, format_list(place.node.cpus)) if place.node else "",
         element("dl", *_facts(place)),
-        id=f"node-{place.number}",
+        id=place.anchor,
         class_="card",
     )
 
 
-def _resource_line(place: Place, now: Moment) -> Markup:
-    if place.resource is None:
-        return element("p", place.not_advertised or "", class_="resource")
-    status = place.resource.status
+def _resource_line(advertised: AdvertisedResource, now: Moment) -> Markup:
+    status = advertised.status
     streaming = "" if status.phase is Phase.STREAMING else "not streaming "
     since = element(
         "time",
@@ -152,17 +112,34 @@ def _resource_line(place: Place, now: Moment) -> Markup:
         datetime=status.since.rfc3339,
         title=f"since {status.since.rfc3339}",
     )
-    return element("p", element("code", status.name), " ", since, class_="resource")
+    figures = "" if advertised.resource.plain else f": {_figures(advertised)}"
+    return element("p", element("code", status.name), " ", since, figures, class_="resource")
+
+
+def _figures(advertised: AdvertisedResource) -> str:
+    """What the line of a resource other than the plain slots ends with."""
+    resource = advertised.resource
+    if resource.healthy:
+        health = f"{resource.healthy_count} of {resource.capacity} healthy"
+    else:
+        health = f"{resource.capacity}, unhealthy"
+    return f"{health}, {advertised.counts.allocations} containers"
 
 
 def _facts(place: Place) -> Iterator[Markup]:
     if place.node:
         yield from _node_facts(place.node)
-    if place.resource:
-        resource = place.resource.resource
-        health = "healthy" if resource.healthy else f"unhealthy: {place.not_advertised}"
-        yield _fact("Slots", f"{resource.capacity}, {health}")
-        yield _fact("Allocated", f"{place.resource.counts.allocations} containers since the start")
+    for advertised in place.resources:
+        if advertised.resource.plain:
+            yield _fact("Slots", _slots(advertised.resource, place.not_advertised))
+            yield _fact("Allocated", f"{advertised.counts.allocations} containers since the start")
+
+
+def _slots(resource: NumaResource, trouble: str | None) -> str:
+    if not resource.healthy:
+        return f"{resource.capacity}, unhealthy: {trouble}"
+    some = f"{resource.healthy_count} of them " if resource.unhealthy else ""
+    return f"{resource.capacity}, {some}healthy"
 
 
 def _node_facts(node: NumaNode) -> Iterator[Markup]:
