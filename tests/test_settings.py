@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from numa_trio.kubelet.api import v1beta1
 from numa_trio.plugin.advertising import CpulessNodes
+from numa_trio.plugin.counted import Counted
 from numa_trio.setting_values import MAX_CAPACITY, HttpAddress, LogFormat, LogLevel
 from numa_trio.settings import (
     BadConfiguration,
@@ -32,6 +33,10 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert settings.instance == ""
     assert settings.http_addr == HttpAddress("", 9410)
     assert settings.topology_interval == 30.0
+    assert settings.counted == ()
+    assert settings.memory_unit == 2**30
+    assert settings.pod_resources_socket is None
+    assert settings.pod_resources_interval == 10.0
     assert settings.log_format is LogFormat.AUTO
     assert settings.log_level is LogLevel.INFO
 
@@ -48,6 +53,10 @@ def test_every_setting_can_be_set() -> None:
             "NUMA_INSTANCE": "0f1e-2d",
             "NUMA_HTTP_ADDR": "[::1]:80",
             "NUMA_TOPOLOGY_INTERVAL": "2.5",
+            "NUMA_COUNTED": "Memory, cpu",
+            "NUMA_MEMORY_UNIT": "512Mi",
+            "NUMA_POD_RESOURCES_SOCKET": "/run/pod-resources/kubelet.sock",
+            "NUMA_POD_RESOURCES_INTERVAL": "1.5",
             "NUMA_LOG_FORMAT": "text",
             "NUMA_LOG_LEVEL": "DEBUG",
         }
@@ -60,6 +69,10 @@ def test_every_setting_can_be_set() -> None:
     assert settings.instance == "0f1e-2d"
     assert settings.http_addr == HttpAddress("::1", 80)
     assert settings.topology_interval == 2.5
+    assert settings.counted == (Counted.CPU, Counted.MEMORY)
+    assert settings.memory_unit == 512 * 2**20
+    assert settings.pod_resources_socket == Path("/run/pod-resources/kubelet.sock")
+    assert settings.pod_resources_interval == 1.5
     assert settings.log_format is LogFormat.TEXT
     assert settings.log_level is LogLevel.DEBUG
 
@@ -98,6 +111,19 @@ def test_every_setting_can_be_set() -> None:
         ("NUMA_HTTP_ADDR", "[]:1", "host:port"),
         ("NUMA_HTTP_ADDR", ":٣", "host:port"),
         ("NUMA_HTTP_ADDR", f"{'h' * 254}:1", "host:port"),
+        ("NUMA_COUNTED", "memory", "cpu, or cpu,memory"),
+        ("NUMA_COUNTED", "cpu,gpu", "cpu, or cpu,memory"),
+        ("NUMA_COUNTED", "cpu,", "cpu, or cpu,memory"),
+        ("NUMA_COUNTED", ",", "cpu, or cpu,memory"),
+        ("NUMA_MEMORY_UNIT", "", "1Mi or more"),
+        ("NUMA_MEMORY_UNIT", "0", "1Mi or more"),
+        ("NUMA_MEMORY_UNIT", "-1Gi", "1Mi or more"),
+        ("NUMA_MEMORY_UNIT", "1048575", "1Mi or more"),
+        ("NUMA_MEMORY_UNIT", "2000000.5", "whole bytes"),
+        ("NUMA_MEMORY_UNIT", "1GiB", "1Gi"),
+        ("NUMA_MEMORY_UNIT", "\u0661Gi", "1Gi"),
+        ("NUMA_POD_RESOURCES_SOCKET", "kubelet.sock", "absolute path"),
+        ("NUMA_POD_RESOURCES_INTERVAL", "0.5", "1 to 86400"),
         ("NUMA_TOPOLOGY_INTERVAL", "0", "1 to 86400"),
         ("NUMA_TOPOLOGY_INTERVAL", "nan", "1 to 86400"),
         ("NUMA_TOPOLOGY_INTERVAL", "soon", "1 to 86400"),

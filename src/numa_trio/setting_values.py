@@ -5,14 +5,21 @@ import re
 import socket
 from collections.abc import Callable
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
 from attrs import frozen
 
+from numa_trio.plugin.counted import Counted
+from numa_trio.workloads.quantity import parse_quantity
+
 # A list of more slots would not fit the 4 MiB that kubelet's gRPC client accepts in one message.
 # The figure holds for the longest ids (node 1023, all unhealthy); a test encodes such a list.
 MAX_CAPACITY = 113_300
+
+# Bytes. Less would be a device for each few pages.
+SMALLEST_MEMORY_UNIT = 2**20
 
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _INSTANCE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
@@ -69,8 +76,8 @@ def parse_absolute_path(text: str) -> Path:
     return Path(text)
 
 
-def parse_socket_dir(text: str) -> Path | None:
-    """The directory; None for an empty text."""
+def parse_optional_path(text: str) -> Path | None:
+    """The path; None for an empty text."""
     return parse_absolute_path(text) if text else None
 
 
@@ -144,6 +151,26 @@ def parse_interval(text: str) -> float:
     if not _SECONDS.fullmatch(text) or not 1 <= float(text) <= 86400:
         raise ValueError("expected a number of seconds from 1 to 86400, as in 30 or 2.5")
     return float(text)
+
+
+def parse_counted(text: str) -> tuple[Counted, ...]:
+    """What is counted, in a fixed order; nothing for an empty text."""
+    words = [word.strip().lower() for word in text.split(",")] if text else []
+    # Kubelet binds memory to the node of the CPUs, so its count alone would align nothing.
+    if not {*words} <= {*Counted} or (words and Counted.CPU not in words):
+        raise ValueError("expected cpu, or cpu,memory, or nothing")
+    return tuple(kind for kind in Counted if kind in words)
+
+
+def parse_memory_unit(text: str) -> int:
+    """The number of bytes, from a quantity of Kubernetes."""
+    try:
+        size = parse_quantity(text)
+    except ValueError:
+        size = Fraction()
+    if not text.isascii() or size < SMALLEST_MEMORY_UNIT or size.denominator != 1:
+        raise ValueError("expected a quantity of whole bytes, 1Mi or more, as in 1Gi or 512Mi")
+    return int(size)
 
 
 def parse_one_of(choices: type[E]) -> Callable[[str], E]:

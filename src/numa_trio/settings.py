@@ -11,18 +11,21 @@ from attrs import field, fields, frozen
 from numa_trio.kubelet.plugin_socket import socket_name
 from numa_trio.plain_text import quoted
 from numa_trio.plugin.advertising import CpulessNodes
+from numa_trio.plugin.counted import Counted
 from numa_trio.setting_values import (
     HttpAddress,
     LogFormat,
     LogLevel,
     parse_absolute_path,
     parse_capacity,
+    parse_counted,
     parse_http_address,
     parse_instance,
     parse_interval,
+    parse_memory_unit,
     parse_one_of,
+    parse_optional_path,
     parse_resource_domain,
-    parse_socket_dir,
 )
 
 PREFIX = "NUMA"
@@ -81,7 +84,7 @@ class Settings:
     )
     socket_dir: Path | None = field(
         metadata=_variable(
-            "", parse_socket_dir, "kubelet's device-plugin directory; empty: detected"
+            "", parse_optional_path, "kubelet's device-plugin directory; empty: detected"
         )
     )
     sysfs_root: Path = field(
@@ -118,6 +121,29 @@ class Settings:
     )
     topology_interval: float = field(
         metadata=_variable("30", parse_interval, "seconds between two looks at the NUMA nodes")
+    )
+    counted: tuple[Counted, ...] = field(
+        metadata=_variable(
+            "",
+            parse_counted,
+            "what is counted of each node as a resource of its own: cpu, or cpu,memory; empty:"
+            " nothing",
+        )
+    )
+    memory_unit: int = field(
+        metadata=_variable(
+            "1Gi", parse_memory_unit, "how much memory one device of numa-<N>-memory stands for"
+        )
+    )
+    pod_resources_socket: Path | None = field(
+        metadata=_variable(
+            "", parse_optional_path, "the socket of kubelet's pod-resources API; empty: detected"
+        )
+    )
+    pod_resources_interval: float = field(
+        metadata=_variable(
+            "10", parse_interval, "seconds between two questions to kubelet's pod-resources API"
+        )
     )
     log_format: LogFormat = field(
         metadata=_variable(
