@@ -1,4 +1,4 @@
-"""The device plugin API in Google's protobuf: for tests that play kubelet, or compare with it."""
+"""Kubelet's APIs in Google's protobuf: for tests that play kubelet, or compare with it."""
 
 import tempfile
 from pathlib import Path
@@ -26,6 +26,6 @@ def _read_proto() -> descriptor_pool.DescriptorPool:
 POOL = _read_proto()
 
 
-def google_class(name: str) -> type[Message]:
-    """Google's class for a message of v1beta1."""
-    return message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"v1beta1.{name}"))
+def google_class(name: str, package: str = "v1beta1") -> type[Message]:
+    """Google's class for a message: of the device plugin API, or of `v1`, pod-resources."""
+    return message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"{package}.{name}"))

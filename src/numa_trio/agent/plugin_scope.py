@@ -1,6 +1,7 @@
 """The plugin scope: all that lives as long as one generation of kubelet, and no longer."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +26,10 @@ _RAN_WELL = 60.0
 
 @frozen
 class PluginScope:
-    """One server task a resource and one registration task, which live and die together."""
+    """One server task a resource and one registration task, which live and die together.
+
+    `on_generation` is called when a new kubelet.sock has appeared.
+    """
 
     resources: AdvertisedResources
     connect_kubelet: ConnectKubelet
@@ -33,6 +37,7 @@ class PluginScope:
     instance: str
     watch: DirectoryWatch
     counts: AgentCounts = Factory(AgentCounts)
+    on_generation: Callable[[], None] = lambda: None
 
     async def run(self) -> NoReturn:
         """Serve and register every resource until cancelled."""
@@ -52,6 +57,7 @@ class PluginScope:
         self.counts.kubelet_generations += 1
         for advertised in self.resources:
             advertised.counts.generation_appeared(at)
+        self.on_generation()
 
     def failed(self) -> None:
         """The scope failed, and with it every registration."""

@@ -2,13 +2,15 @@
 
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 import trio
 
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
+from numa_trio.agent.counted import CountedResources
+from numa_trio.agent.counting import Counting
 from numa_trio.agent.counts import AgentCounts
 from numa_trio.agent.discovery import Discovery
 from numa_trio.agent.monitor.http import serve_http
@@ -18,17 +20,23 @@ from numa_trio.agent.monitor.routes import Routes
 from numa_trio.agent.plugin_scope import PluginScope, supervise
 from numa_trio.agent.settling import settle
 from numa_trio.agent.status import ResourceStatus
+from numa_trio.kubelet.device_checkpoint import CheckpointUnreadable, read_given_devices
 from numa_trio.kubelet.directory import KUBELET_SOCKET, choose_directory
 from numa_trio.kubelet.plugin_socket import is_plugin_socket_name, remove_dead_sockets
+from numa_trio.kubelet.pod_resources import choose_pod_resources_socket
 from numa_trio.kubelet.rpc.kubelet_client import connect_kubelet
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.kubelet.rpc.plugin_server import PluginServer
+from numa_trio.kubelet.rpc.pod_resources_client import connect_pod_resources
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.settings import Settings, check_socket_paths
 
 log = logging.getLogger(__name__)
+
+# The longest name of what is counted: sockets are named for it.
+_LONGEST_COUNTED = "numa-1023-memory"
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -79,9 +87,11 @@ class Agent:
         self.settings = settings
         self.directory = choose_directory(settings.socket_dir)
         check_socket_paths(self.directory.path, settings.instance)
+        if settings.counted:
+            check_socket_paths(self.directory.path, settings.instance, _LONGEST_COUNTED)
         self.counts = AgentCounts()
         self.resources = AdvertisedResources()
-        self.discovery = Discovery(settings, self.resources, _offer)
+        self.discovery = Discovery(settings, self.resources, self._offer)
         self.watch = DirectoryWatch(self.directory.path, relevant=_is_relevant)
         self.kubelet_socket = KubeletSocket(self.directory.path / KUBELET_SOCKET, self.watch)
         self.scope = PluginScope(
@@ -91,7 +101,9 @@ class Agent:
             settings.instance,
             self.watch,
             self.counts,
+            self._kubelet_appeared,
         )
+        self.counting = self._counting() if settings.counted else None
 
     async def run(self) -> None:
         """Discover the nodes and offer them to kubelet until cancelled."""
@@ -99,7 +111,12 @@ class Agent:
             if address := self.settings.http_addr:
                 counts = HttpCounts()
                 observer = Observer(
-                    self.discovery, self.kubelet_socket, self.watch, self.counts, counts
+                    self.discovery,
+                    self.kubelet_socket,
+                    self.watch,
+                    self.counts,
+                    counts,
+                    self.counting,
                 )
                 respond = Routes(observer.observe).respond
                 nursery.start_soon(serve_http, address, respond, counts.connection_dropped)
@@ -110,15 +127,46 @@ class Agent:
             await nursery.start(self.watch.run)
             nursery.start_soon(supervise, self.kubelet_socket, self.scope)
             nursery.start_soon(self.discovery.follow)
+            if self.counting:
+                nursery.start_soon(self.counting.follow)
 
+    def _counting(self) -> Counting:
+        chosen = choose_pod_resources_socket(self.settings.pod_resources_socket)
+        log.info("Kubelet's pod-resources socket: %s (%s)", chosen.path, chosen.reason)
+        counted = CountedResources(
+            self.settings,
+            self.resources,
+            self.discovery.offer,
+            lambda: self.discovery.machine,
+            self._devices_in_checkpoint,
+        )
+        interval = self.settings.pod_resources_interval
+        return Counting(counted, chosen.path, connect_pod_resources, interval)
 
-def _offer(resource: NumaResource) -> AdvertisedResource:
-    status = ResourceStatus(resource.name)
-    counts = status.counts
-    server = PluginServer(
-        resource, status.streams_changed, counts.allocated, counts.connection_dropped
-    )
-    return AdvertisedResource(resource, status, server)
+    def _kubelet_appeared(self) -> None:
+        if self.counting:
+            self.counting.kubelet_appeared()
+
+    def _devices_in_checkpoint(self) -> Mapping[str, frozenset[str]]:
+        try:
+            return read_given_devices(self.directory.path)
+        except CheckpointUnreadable as problem:
+            log.debug("Cannot tell the devices of init containers: %s", problem)
+            return {}
+
+    def _offer(self, resource: NumaResource) -> AdvertisedResource:
+        status = ResourceStatus(resource.name)
+        counts = status.counts
+
+        def allocated(device_ids: Sequence[Sequence[str]]) -> None:
+            counts.allocated(device_ids)
+            if self.counting:
+                self.counting.allocated(device_ids)
+
+        server = PluginServer(
+            resource, status.streams_changed, allocated, counts.connection_dropped
+        )
+        return AdvertisedResource(resource, status, server)
 
 
 def _is_relevant(name: str) -> bool:

@@ -9,6 +9,10 @@ class RegistrationRefused(Exception):
     """Kubelet answered Register with an error; the message is kubelet's."""
 
 
+class PodResourcesUnavailable(Exception):
+    """Kubelet's pod-resources API gave no answer that makes sense; the message says why."""
+
+
 class PluginUnavailable(Exception):
     """A plugin could not be reached, or its connection broke."""
 

@@ -6,10 +6,11 @@ from attrs import evolve
 
 from agent.kubelet_fakes import FakeServer
 from numa_trio.agent.advertised import AdvertisedResource
+from numa_trio.agent.counting import Look
 from numa_trio.agent.counts import AgentCounts
 from numa_trio.agent.moment import Moment
 from numa_trio.agent.monitor.http_counts import HttpCounts
-from numa_trio.agent.monitor.observation import Observation
+from numa_trio.agent.monitor.observation import CountingSeen, Observation
 from numa_trio.agent.status import Phase, ResourceStatus
 from numa_trio.plugin.advertising import CpulessNodes, advertise
 from numa_trio.plugin.resource import NumaResource
@@ -51,6 +52,19 @@ def node_of(number: int, nodes: int = 2, cpus: int = 4) -> NumaNode:
         memory_free_bytes=4 * GIB,
         distances={other: 10 if other == number else 21 for other in range(nodes)},
     )
+
+
+def counting_seen(**changes: object) -> CountingSeen:
+    """Counting that kubelet answered at `START`, after two tries that it did not."""
+    seen = CountingSeen(
+        socket=Path("/pod-resources/kubelet.sock"),
+        looked=True,
+        answered=START,
+        problem=None,
+        looks={Look.ANSWERED: 5, Look.INCOMPLETE: 1, Look.FAILED: 2},
+        reasons={},
+    )
+    return evolve(seen, **changes)
 
 
 def observe(*resources: AdvertisedResource, **changes: object) -> Observation:

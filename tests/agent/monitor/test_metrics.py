@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.kubelet_fakes import FakeServer
-from agent.monitor.observations import in_phase, node_of, observe, resource_in_phase
+from agent.monitor.observations import (
+    START,
+    counting_seen,
+    in_phase,
+    node_of,
+    observe,
+    resource_in_phase,
+)
 from numa_trio import __version__
 from numa_trio.agent.counts import Ending, Outcome
 from numa_trio.agent.histogram import Histogram
@@ -67,11 +74,22 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 
 async def test_every_metric_is_read_back_with_its_type_and_help() -> None:
     """What we write, Prometheus' own client parses, and it finds each defined metric once."""
-    text = render_metrics(observe(in_phase(Phase.STREAMING)), USAGE)
+    counting = counting_seen(reasons={"numa-0-cpu": "all of its CPUs are reserved"})
+    text = render_metrics(observe(in_phase(Phase.STREAMING), counting=counting), USAGE)
     families = list(text_string_to_metric_families(text))
     assert [(family.name, family.type, family.documentation) for family in families] == [
         (metric.name.removesuffix("_total"), metric.type, metric.help) for metric in METRICS
     ]
+
+
+async def test_counting_shows_how_old_it_is_and_what_it_lacks() -> None:
+    """Questions by what came of them, the time of the last answer, and what cannot be counted."""
+    counting = counting_seen(reasons={"numa-0-cpu": "all of its CPUs are reserved"})
+    samples = scrape(observe(in_phase(Phase.STREAMING), counting=counting))
+    for outcome, count in counting.looks.items():
+        assert value(samples, "numa_trio_pod_resources_looks_total", outcome=outcome) == count
+    assert value(samples, "numa_trio_pod_resources_answer_timestamp_seconds") == START.unix
+    assert value(samples, "numa_trio_not_counted", resource="numa-0-cpu") == 1
 
 
 async def test_a_resource_is_in_exactly_one_phase() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from attrs import frozen
 
 from numa_trio import __version__
+from numa_trio.agent.counting import Look
 from numa_trio.agent.counts import STREAMING_DELAY_BOUNDS, Ending, Outcome
 from numa_trio.agent.histogram import Histogram
 from numa_trio.agent.monitor.exposition import Label, Metric, MetricType, Values, render
@@ -33,7 +34,11 @@ ADVERTISED = Label(
 HEALTH = Label(
     "health",
     "whether kubelet may give the slot to a container",
-    {"healthy": "it may", "unhealthy": "the node is offline or has no CPUs now"},
+    {
+        "healthy": "it may",
+        "unhealthy": "the node is offline or has no CPUs now; or others have what the device of a"
+        " counted resource stands for",
+    },
 )
 PHASE = Label(
     "phase",
@@ -83,6 +88,15 @@ DROP = Label(
         HttpDrop.SLOW_REQUEST: "http: the client took too long over its request",
         HttpDrop.SLOW_RESPONSE: "http: the client took too long to read its answer",
         HttpDrop.CROWDED_OUT: "http: the oldest connection made way for a new one",
+    },
+)
+LOOK = Label(
+    "outcome",
+    "what came of the question",
+    {
+        Look.ANSWERED: "kubelet answered",
+        Look.INCOMPLETE: "kubelet has just started, and may not know all: what was known holds",
+        Look.FAILED: "kubelet could not be asked: what was known holds",
     },
 )
 VERSION = Label("version", "the version of numa-trio")
@@ -169,6 +183,22 @@ def _dropped(observed: Observation) -> Values:
     }
     http = {("http", reason): count for reason, count in observed.http_counts.dropped.items()}
     return plugin | http
+
+
+def _looks(observed: Observation) -> Values:
+    if observed.counting is None:
+        return {}
+    return {(outcome,): count for outcome, count in observed.counting.looks.items()}
+
+
+def _answered(observed: Observation) -> Values:
+    if observed.counting is None or observed.counting.answered is None:
+        return {}
+    return {(): observed.counting.answered.unix}
+
+
+def _not_counted(observed: Observation) -> Values:
+    return {(name,): 1 for name in observed.counting.reasons} if observed.counting else {}
 
 
 INSTRUMENTS = (
@@ -296,6 +326,27 @@ INSTRUMENTS = (
         (),
         "Times that the NUMA nodes could not be read from sysfs.",
         lambda observed: {(): observed.topology_read_errors},
+    ),
+    _of_agent(
+        MetricType.COUNTER,
+        "pod_resources_looks_total",
+        (LOOK,),
+        "Questions to kubelet's pod-resources API, where something is counted (NUMA_COUNTED).",
+        _looks,
+    ),
+    _of_agent(
+        MetricType.GAUGE,
+        "pod_resources_answer_timestamp_seconds",
+        (),
+        "Unix time of the last good answer of that API: how old the counts are.",
+        _answered,
+    ),
+    _of_agent(
+        MetricType.GAUGE,
+        "not_counted",
+        (RESOURCE,),
+        "1 for each resource that would be counted but cannot be; /readyz says why.",
+        _not_counted,
     ),
     _of_process(
         MetricType.COUNTER,

@@ -1,12 +1,14 @@
 """The agent at one moment, as readiness, metrics and the page show it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import trio
 from attrs import frozen
 
 from numa_trio.agent.advertised import AdvertisedResource
+from numa_trio.agent.counting import Counting, Look
 from numa_trio.agent.counts import AgentCounts
 from numa_trio.agent.discovery import Discovery
 from numa_trio.agent.moment import Moment
@@ -19,13 +21,42 @@ from numa_trio.topology.machine import Remark
 
 
 @frozen
+class CountingSeen:
+    """What there is to show of counting.
+
+    `answered` is when kubelet last answered well; `problem` why it did not the last time, if so;
+    `looks` what came of all questions; `reasons`, by local name, why something is not counted.
+    """
+
+    socket: Path
+    looked: bool
+    answered: Moment | None
+    problem: str | None
+    looks: Mapping[Look, int]
+    reasons: Mapping[str, str]
+
+    @classmethod
+    def of(cls, counting: Counting) -> Self:
+        """As it is now."""
+        return cls(
+            counting.socket,
+            counting.looked,
+            counting.answered,
+            counting.problem,
+            dict(counting.looks),
+            dict(counting.counted.reasons),
+        )
+
+
+@frozen
 class Observation:
     """What holds `now`.
 
     `advertisements` has each online NUMA node, and is None before the nodes were read for the first
     time; `remarks` say what was odd about them; `topology_problem` says why they could not be read
     the last time, if they could not; `kubelet_problem` why there is no kubelet.sock, if there is
-    none. `tasks` are Trio's: the agent's own and those of its connections.
+    none. `counting` is None where nothing is counted. `tasks` are Trio's: the agent's own and those
+    of its connections.
     """
 
     now: Moment
@@ -40,6 +71,7 @@ class Observation:
     tasks: int
     counts: AgentCounts
     http_counts: HttpCounts
+    counting: CountingSeen | None = None
 
     @property
     def missing(self) -> list[AdvertisedResource]:
@@ -48,8 +80,13 @@ class Observation:
 
     @property
     def ready(self) -> bool:
-        """Whether there are resources and kubelet holds a stream of each."""
-        return bool(self.resources) and not self.missing
+        """Whether there are resources and kubelet holds a stream of each.
+
+        With counting, kubelet must have been asked once, well or badly: until then nobody knows
+        which resources there will be.
+        """
+        asked = self.counting is None or self.counting.looked
+        return bool(self.resources) and not self.missing and asked
 
 
 @frozen
@@ -61,6 +98,7 @@ class Observer:
     watch: DirectoryWatch
     counts: AgentCounts
     http_counts: HttpCounts
+    counting: Counting | None = None
 
     def observe(self) -> Observation:
         """Look at them now."""
@@ -81,4 +119,5 @@ class Observer:
             tasks=trio.lowlevel.current_statistics().tasks_living,
             counts=self.counts,
             http_counts=self.http_counts,
+            counting=CountingSeen.of(self.counting) if self.counting else None,
         )

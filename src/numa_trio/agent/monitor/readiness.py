@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from numa_trio.agent.advertised import AdvertisedResource
 from numa_trio.agent.moment import Moment
-from numa_trio.agent.monitor.observation import Observation
+from numa_trio.agent.monitor.observation import CountingSeen, Observation
 from numa_trio.agent.status import Phase
 from numa_trio.plain_text import escaped
 
@@ -31,6 +31,8 @@ def verdict(observed: Observation) -> str:
         return (
             f"not ready: kubelet lacks the stream of {len(observed.missing)} of {total} resources"
         )
+    if not observed.ready:
+        return "not ready: kubelet has not been asked yet what can be counted"
     return f"ready: kubelet holds the stream of {total} of {total} resources"
 
 
@@ -48,6 +50,21 @@ def _lines(observed: Observation) -> Iterator[str]:
         yield f"NUMA nodes: {observed.topology_problem}"
     for advertised in observed.resources:
         yield _resource_line(advertised, observed.now)
+    if observed.counting:
+        yield from counting_lines(observed.counting, observed.now)
+
+
+def counting_lines(counting: CountingSeen, now: Moment) -> Iterator[str]:
+    """How old the state is by which is counted, and what is not counted, and why."""
+    answer = (
+        f"kubelet last answered {since(counting.answered, now)}"
+        if counting.answered
+        else ("kubelet has not answered yet")
+    )
+    trouble = f"; last trouble: {counting.problem}" if counting.problem else ""
+    yield f"counting: {answer}{trouble}"
+    for name, reason in counting.reasons.items():
+        yield f"not counted: {name}: {reason}"
 
 
 def _resource_line(advertised: AdvertisedResource, now: Moment) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import grpclib.client
 import h2.connection
 from grpclib.config import Configuration
 from grpclib.metadata import encode_grpc_message as encode_grpc_message
@@ -170,3 +171,11 @@ class GrpcConnection(H2Protocol):
         buffer = self.connection._connection.incoming_buffer  # noqa: SLF001
         headers = sum(len(frame.data) for frame in buffer._headers_buffer)  # noqa: SLF001
         return len(buffer._data) + headers  # noqa: SLF001
+
+
+async def received_bytes(stream: grpclib.client.Stream[Any, Any], size: int) -> bytes:
+    """So many bytes of what the server answers; none at the end of its answer.
+
+    grpclib's own `recv_message` takes a message of any size.
+    """
+    return await stream._stream.recv_data(size)  # noqa: SLF001

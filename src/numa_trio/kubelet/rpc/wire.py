@@ -1,9 +1,9 @@
-"""How many fields an encoded protobuf message has, counted before anything is decoded.
+"""Encoded protobuf messages: their fields, and how many there are before anything is decoded.
 
 Source of the format: Protocol Buffers documentation, "Encoding".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
@@ -56,6 +56,32 @@ def check_fields(data: bytes, shape: MessageShape, *, most: int, most_unknown: i
                 raise MalformedMessage(f"field {key >> 3} has wire type {key & 7}")
             if field.message is not None:
                 unread.append((start, position, field.message))
+
+
+def fields_of(data: bytes) -> Iterator[tuple[int, int, int | bytes]]:
+    """The fields of a message in order: number, wire type, and value.
+
+    The value is a number of type `VARINT`, else bytes. Raises `MalformedMessage`.
+    """
+    position, end = 0, len(data)
+    while position < end:
+        key = data[position]
+        position += 1
+        if key >= 0x80:
+            key, position = _varint(data, position - 1, end)
+        wire_type = key & 7
+        if wire_type == LENGTH_DELIMITED and position < end and data[position] < 0x80:
+            start = position + 1  # nearly all fields that there are
+            position = start + data[position]
+            if position > end:
+                raise MalformedMessage("a field that is longer than its message")
+        elif wire_type == VARINT:
+            number, position = _varint(data, position, end)
+            yield key >> 3, VARINT, number
+            continue
+        else:
+            start, position = _value(data, position, end, wire_type)
+        yield key >> 3, wire_type, data[start:position]
 
 
 def _value(data: bytes, position: int, end: int, wire_type: int) -> tuple[int, int]:

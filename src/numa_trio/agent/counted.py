@@ -1,0 +1,134 @@
+"""The counted resources next to each node's slots: from kubelet's answers to healthy devices."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import trio
+from attrs import define, field
+
+from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
+from numa_trio.plugin.counted import Counted
+from numa_trio.plugin.counting import (
+    Room,
+    counted_name,
+    cpu_room,
+    held_ids,
+    memory_room,
+    ordinals,
+    unhealthy_devices,
+    why_not_counted,
+)
+from numa_trio.plugin.holdings import Allocatable, ContainerHoldings
+from numa_trio.plugin.resource import NumaResource
+from numa_trio.settings import Settings
+from numa_trio.topology.machine import Machine
+from numa_trio.topology.sizes import format_bytes
+
+log = logging.getLogger(__name__)
+
+# A device that was given out so long ago, in seconds, is listed by now, or was never used.
+_ADMITTED_WITHIN = 30.0
+
+
+@define(eq=False)
+class CountedResources:
+    """What is counted of each node whose slots are among the `resources`.
+
+    `offer` makes what serves a resource; `machine` tells the CPUs of the nodes; `read_given` the
+    ids that kubelet takes for given, by resource. `reasons` say, by local name, why a resource is
+    not advertised.
+    """
+
+    settings: Settings
+    resources: AdvertisedResources
+    offer: Callable[[NumaResource], AdvertisedResource]
+    machine: Callable[[], Machine | None]
+    read_given: Callable[[], Mapping[str, frozenset[str]]]
+    reasons: dict[str, str] = field(init=False, factory=dict)
+    _names: set[str] = field(init=False, factory=set)
+    _given: dict[str, float] = field(init=False, factory=dict)
+    _answer: tuple[Allocatable, Sequence[ContainerHoldings]] | None = field(
+        init=False, default=None
+    )
+
+    def given(self, device_ids: Sequence[Sequence[str]]) -> None:
+        """Containers may have these devices from now on, although kubelet does not list them."""
+        now = trio.current_time()
+        self._given.update((each, now) for ids in device_ids for each in ids)
+
+    def apply(self, allocatable: Allocatable, holdings: Sequence[ContainerHoldings]) -> None:
+        """Offer what kubelet could still give away."""
+        self._answer = allocatable, holdings
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Offer what kubelet could give away by its last answer, on the nodes as they are now."""
+        machine = self.machine()
+        if self._answer is None or machine is None:
+            return
+        allocatable, holdings = self._answer
+        oldest = trio.current_time() - _ADMITTED_WITHIN
+        self._given = {each: at for each, at in self._given.items() if at >= oldest}
+        cpus_of = {node.id: node.cpus for node in machine.nodes}
+        rooms = {
+            (node, kind): cpu_room(allocatable, holdings, frozenset(cpus_of.get(node, ())))
+            if kind is Counted.CPU
+            else memory_room(allocatable, holdings, node, self.settings.memory_unit)
+            for node in {node for base in self._bases() for node in base.numa_nodes}
+            for kind in self.settings.counted
+        }
+        for base in list(self._bases()):
+            for kind in self.settings.counted:
+                self._count(base, kind, rooms[base.numa_nodes[0], kind])
+
+    def _bases(self) -> Iterator[NumaResource]:
+        """The slots next to which something is counted: those of one node."""
+        for advertised in self.resources:
+            resource = advertised.resource
+            if resource.local_name not in self._names and len(resource.numa_nodes) == 1:
+                yield resource
+
+    def _count(self, base: NumaResource, kind: Counted, room: Room) -> None:
+        assert self._answer is not None
+        allocatable, holdings = self._answer
+        name = counted_name(base.local_name, kind)
+        unit = format_bytes(self.settings.memory_unit)
+        reason = why_not_counted(kind, allocatable, room.total, unit)
+        self._tell(name, base, reason)
+        before = self.resources.get(name)
+        if before is None and reason:
+            return
+        if reason:
+            room = Room(0, 0)
+        capacity = max(room.total, before.resource.capacity if before else 0)
+        resource = NumaResource(
+            name, base.numa_nodes, capacity, domain=base.domain, healthy=base.healthy
+        )
+        scarce = room.free < room.total or room.total < capacity
+        unhealthy = unhealthy_devices(
+            capacity,
+            room,
+            held=ordinals(name, held_ids(resource.name, holdings), capacity),
+            spared=self._spared(resource) if scarce else frozenset(),
+            before=before.resource.unhealthy if before else frozenset(),
+        )
+        resource = resource.with_unhealthy(unhealthy)
+        if before is not None:
+            before.update(resource)
+            return
+        self._names.add(name)
+        self.resources.add(self.offer(resource))
+        log.info("Counting %s: %d, %d of them free", resource.name, room.total, room.free)
+
+    def _spared(self, resource: NumaResource) -> frozenset[int]:
+        ids = {*self._given, *self.read_given().get(resource.name, ())}
+        return ordinals(resource.local_name, ids, resource.capacity)
+
+    def _tell(self, name: str, base: NumaResource, reason: str | None) -> None:
+        """Log why a resource is not advertised, once, and when that is over."""
+        if reason is None:
+            if self.reasons.pop(name, None):
+                log.info("%s/%s can be counted now", base.domain, name)
+        elif self.reasons.get(name) != reason:
+            self.reasons[name] = reason
+            log.warning("Not counting %s/%s: %s", base.domain, name, reason)

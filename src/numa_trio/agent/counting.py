@@ -1,0 +1,186 @@
+"""Counted resources: what kubelet could still give away of each node, as kubelet itself says.
+
+A task of its own asks kubelet's pod-resources API, again and again. Whatever comes of that, what
+was known last holds, and the slots of the nodes are none of its business.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+import trio
+from attrs import define, field
+
+from numa_trio.agent.backoff import Backoff
+from numa_trio.agent.moment import Moment
+from numa_trio.kubelet.errors import PodResourcesUnavailable
+from numa_trio.kubelet.socket_file import SocketIdentity
+from numa_trio.plugin.holdings import Allocatable, ContainerHoldings
+from numa_trio.repeated_event import RepeatedEvent
+
+log = logging.getLogger(__name__)
+
+# Kubelet lists a container, and all that it has, once its pod is admitted: soon after Allocate.
+_LISTED_AFTER = 1.0
+
+# So long after its start, in seconds, kubelet may not know yet which pods there are, nor what its
+# CPU Manager can give away. Seen: running pods were admitted again 2.4 s after kubelet.sock.
+_STARTING = 10.0
+
+
+class PodResources(Protocol):
+    """Kubelet's pod-resources API: `kubelet.rpc.pod_resources_client.PodResourcesClient`.
+
+    Both calls raise `PodResourcesUnavailable`, and take a bounded time.
+    """
+
+    async def allocatable(self) -> Allocatable:
+        """What kubelet can give to containers for themselves."""
+
+    async def list_holdings(self) -> Sequence[ContainerHoldings]:
+        """What containers have."""
+
+
+class ConnectPodResources(Protocol):
+    """How to reach it: `kubelet.rpc.pod_resources_client.connect_pod_resources`."""
+
+    def __call__(self, socket: Path, /) -> AbstractAsyncContextManager[PodResources]:
+        """A connection for as long as the context lasts."""
+
+
+class Counted(Protocol):
+    """What is counted: `agent.counted.CountedResources`."""
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """Why a resource is not advertised, by its local name."""
+
+    def refresh(self) -> None:
+        """Offer, by kubelet's last answer, what it could give away on the nodes as they are now."""
+
+    def given(self, device_ids: Sequence[Sequence[str]]) -> None:
+        """Containers may have these devices from now on."""
+
+    def apply(self, allocatable: Allocatable, holdings: Sequence[ContainerHoldings]) -> None:
+        """Offer what kubelet could still give away."""
+
+
+class Look(StrEnum):
+    """What came of a question to kubelet."""
+
+    ANSWERED = "answered"
+    INCOMPLETE = "incomplete"  # kubelet has just started: what was known before holds
+    FAILED = "failed"
+
+
+@define(eq=False)
+class Counting:
+    """Keeps the `counted` resources as kubelet says they are.
+
+    `interval` is in seconds. `problem` says why the last question failed, if it did; `answered` is
+    when the last good answer came; `looks` counts what came of all questions.
+    """
+
+    counted: Counted
+    socket: Path
+    connect: ConnectPodResources
+    interval: float
+    problem: str | None = field(default=None, init=False)
+    answered: Moment | None = field(default=None, init=False)
+    looks: dict[Look, int] = field(init=False, factory=lambda: dict.fromkeys(Look, 0))
+    _allocatable: Allocatable | None = field(default=None, init=False)
+    _life: SocketIdentity | None = field(default=None, init=False)
+    _met: tuple[SocketIdentity, float] | None = field(default=None, init=False)
+    _due: float = field(init=False, factory=trio.current_time)
+    _hastened: RepeatedEvent = field(init=False, factory=RepeatedEvent)
+    _backoff: Backoff = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._backoff = Backoff(first=0.1, longest=self.interval)
+
+    @property
+    def looked(self) -> bool:
+        """Whether a first question has been answered, or could not be."""
+        return any(self.looks.values())
+
+    def look_within(self, seconds: float) -> None:
+        """Ask kubelet before that time is over, rather than at the next turn."""
+        due = trio.current_time() + seconds
+        if due < self._due:
+            self._due = due
+            self._hastened.happen()
+
+    def allocated(self, device_ids: Sequence[Sequence[str]]) -> None:
+        """Kubelet was told that containers may have these devices, of whichever resource."""
+        self.counted.given(device_ids)
+        self.look_within(_LISTED_AFTER)
+
+    def kubelet_appeared(self) -> None:
+        """A new kubelet.sock is there."""
+        self._backoff.reset()
+        self.look_within(0.0)
+
+    async def follow(self) -> NoReturn:
+        """Ask every `interval` seconds, or sooner where there is a reason, for ever."""
+        while True:
+            outcome = await self._look()
+            self.looks[outcome] += 1
+            if outcome is not Look.ANSWERED:
+                self.counted.refresh()
+            if outcome is Look.ANSWERED:
+                self._backoff.reset()
+                self._due = trio.current_time() + self.interval
+            else:
+                self._due = trio.current_time() + self._backoff.next_delay()
+            await self._until_due()
+
+    async def _until_due(self) -> None:
+        over = False
+        while not over:
+            hastened = self._hastened.next()
+            with trio.move_on_at(self._due) as waiting:
+                await hastened.wait()
+            over = waiting.cancelled_caught
+
+    async def _look(self) -> Look:
+        try:
+            life = SocketIdentity.at(self.socket)
+            starting = life is not None and life != self._life and self._age(life) < _STARTING
+            if starting and self._allocatable is not None:
+                return Look.INCOMPLETE
+            async with self.connect(self.socket) as kubelet:
+                if self._allocatable is None or life != self._life:
+                    allocatable = await kubelet.allocatable()
+                else:
+                    allocatable = self._allocatable
+                holdings = await kubelet.list_holdings()
+        except (PodResourcesUnavailable, OSError) as failure:
+            self._tell(str(failure))
+            return Look.FAILED
+        self._tell(None)
+        if starting and not allocatable.cpus:
+            return Look.INCOMPLETE
+        self.answered = Moment.now()
+        self._allocatable = allocatable
+        if not starting:
+            self._life = life
+        self.counted.apply(allocatable, holdings)
+        return Look.ANSWERED
+
+    def _age(self, life: SocketIdentity) -> float:
+        """How old kubelet's socket is, in seconds, also if the wall clock was set back since."""
+        now = trio.current_time()
+        if self._met is None or self._met[0] != life:
+            self._met = life, now
+        return max(life.age(), now - self._met[1])
+
+    def _tell(self, problem: str | None) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            if problem:
+                log.warning("Cannot ask kubelet what it has given away: %s", problem)
+            else:
+                log.info("Kubelet's pod-resources API answers on %s", self.socket)
