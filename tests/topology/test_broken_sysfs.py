@@ -108,14 +108,14 @@ def test_an_error_of_the_file_system_is_named(
 ) -> None:
     """Permission denied and failing disks too cost only what the file would say."""
     plant_machine(tmp_path, "two-sockets")
-    content = sysfs._content
+    content = sysfs.read_regular
 
-    def failing(path: Path) -> bytes:
+    def failing(path: Path, at_most: int) -> bytes:
         if path.match("node1/cpulist") or path.match("node0/distance"):
             raise OSError(number, os.strerror(number))
-        return content(path)
+        return content(path, at_most)
 
-    monkeypatch.setattr(sysfs, "_content", failing)
+    monkeypatch.setattr(sysfs, "read_regular", failing)
     machine = read_machine(tmp_path)
     assert [str(remark).partition(" unknown: ")[0] for remark in machine.remarks] == [
         "node 0: distances",

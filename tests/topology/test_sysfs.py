@@ -417,18 +417,18 @@ def test_a_node_whose_files_vanish_while_they_are_read_is_left_out(
 ) -> None:
     """A read from a device that is gone fails with ENODEV, which is no error of ours."""
     plant_nodes(tmp_path, {"online": "0-1", "node0/cpulist": "0", "node1/cpulist": "1"})
-    content = sysfs._content
+    content = sysfs.read_regular
 
-    def content_of_gone_node(path: Path) -> bytes:
+    def content_of_gone_node(path: Path, at_most: int) -> bytes:
         if path.match("node1/*"):
             (path.parent / "cpulist").unlink(missing_ok=True)
             if path.parent.exists():
                 path.parent.rmdir()
             plant_nodes(tmp_path, {"online": "0"})
             raise OSError(19, "No such device")
-        return content(path)
+        return content(path, at_most)
 
-    monkeypatch.setattr(sysfs, "_content", content_of_gone_node)
+    monkeypatch.setattr(sysfs, "read_regular", content_of_gone_node)
     assert read_machine(tmp_path) == Machine((NumaNode(0, frozenset({0})),))
 
 

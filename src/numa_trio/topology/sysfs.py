@@ -5,7 +5,6 @@ Documentation/ABI/testing/sysfs-devices-system-cpu. Which nodes are online and w
 decides the resources; every other file is only shown, so that a broken one becomes a remark.
 """
 
-import errno
 import os
 import re
 import stat
@@ -15,6 +14,7 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
+from numa_trio.topology.files import GONE, read_regular
 from numa_trio.topology.lists import MalformedText, format_list, parse_cpumap, parse_list
 from numa_trio.topology.machine import HugePages, Machine, NumaNode, Remark
 from numa_trio.topology.node_files import (
@@ -24,9 +24,6 @@ from numa_trio.topology.node_files import (
     parse_meminfo,
 )
 from numa_trio.topology.sizes import KIB
-
-# A node that goes offline takes its files with it, also those that are open.
-_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO})
 
 # Nodes come and go one at a time, rarely: the second reading is nearly always undisturbed.
 _READINGS = 3
@@ -265,9 +262,9 @@ def _parsed(path: Path, parse: Callable[[str], T]) -> T | None:
 def _read(path: Path) -> str | None:
     """The text without the newline or NUL that may end it; None if there is no such file."""
     try:
-        content = _content(path)
+        content = read_regular(path, _MOST_BYTES + 1)
     except OSError as problem:
-        if problem.errno in _GONE:
+        if problem.errno in GONE:
             return None
         raise UnreadableSysfs(path, problem) from problem
     text = content[:_MOST_BYTES].decode("ascii", "backslashreplace").strip(" \t\r\n\0")
@@ -276,27 +273,12 @@ def _read(path: Path) -> str | None:
     return text
 
 
-def _content(path: Path) -> bytes:
-    """The first bytes of a file, up to one more than are allowed.
-
-    Only regular files are read: neither a FIFO nor a device may keep us waiting.
-    """
-
-    def open_at_once(name: str, flags: int) -> int:
-        return os.open(name, flags | os.O_NONBLOCK)
-
-    with open(path, "rb", opener=open_at_once) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return file.read(_MOST_BYTES + 1)
-
-
 def _numbered(folder: Path, name: re.Pattern[str]) -> Iterator[int]:
     """The numbers of the folders with such a name; none if there is no `folder`."""
     try:
         entries = list(folder.iterdir())
     except OSError as problem:
-        if problem.errno in _GONE:
+        if problem.errno in GONE:
             return
         raise UnreadableSysfs(folder, problem) from problem
     for entry in entries:
@@ -317,6 +299,6 @@ def _is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except OSError as problem:
-        if problem.errno in _GONE:
+        if problem.errno in GONE:
             return False
         raise UnreadableSysfs(path, problem) from problem
