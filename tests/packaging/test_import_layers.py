@@ -31,6 +31,8 @@ def lint(tree: Path) -> subprocess.CompletedProcess[str]:
         ("plugin/advertising.py", "settings"),
         ("topology/lists.py", "settings"),
         ("kubelet/directory.py", "settings"),
+        ("locality/resolve.py", "plugin.resource"),
+        ("locality/survey.py", "kubelet.mounts"),
         ("settings.py", "logs"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Which NUMA nodes a disk, card or mount is near: sysfs, mount table and /dev links; no async."""
