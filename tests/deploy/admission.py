@@ -1,6 +1,7 @@
 """Evaluates the CEL of admission policies as the API server does, with Google's CEL for C++.
 
-What the API server adds to CEL is bridged here: quantities, JSON patches, `join` and `indexOf`.
+What the API server adds to CEL is bridged here: quantities, JSON patches, `join`, `indexOf` and
+`substring`.
 """
 
 import copy
@@ -57,6 +58,14 @@ def _quantity(text: str) -> Any:
     return Quantity(text=text)
 
 
+def _is_quantity(text: str) -> bool:
+    try:
+        parse_quantity(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _function(name: str, overload: cel.Overload) -> cel.FunctionDecl:
     return cel.FunctionDecl(name, [overload])
 
@@ -78,6 +87,10 @@ def _environment() -> cel.Env:
             _function(
                 "quantity",
                 cel.Overload("string_to_quantity", QUANTITY, one_string, False, _quantity),
+            ),
+            _function(
+                "isQuantity",
+                cel.Overload("is_quantity", cel.Type.BOOL, one_string, False, _is_quantity),
             ),
             _of_quantity(
                 "compareTo",
@@ -108,6 +121,16 @@ def _environment() -> cel.Env:
                     [cel.Type.List(cel.Type.STRING), cel.Type.STRING],
                     True,
                     lambda items, separator: separator.join(items),
+                ),
+            ),
+            _function(
+                "substring",
+                cel.Overload(
+                    "string_substring",
+                    cel.Type.STRING,
+                    [cel.Type.STRING, cel.Type.INT, cel.Type.INT],
+                    True,
+                    lambda text, start, end: text[start:end],
                 ),
             ),
             _function(
@@ -231,13 +254,14 @@ class MutatingPolicy:
             ),
         )
 
-    def mutated(self, pod: Object) -> Object:
+    def mutated(self, pod: Object, params: Object | None = None) -> Object:
         """The pod after all mutations and the API server's defaults."""
-        if not self.matching.matches(pod):
+        if not self.matching.matches(pod, params):
             return pod
         result = copy.deepcopy(pod)
         for patch in self.patches:
-            operations = patch(object=result, variables=self.matching.values(result))
+            values = self.matching.values(result, params)
+            operations = patch(object=result, params=params, variables=values)
             for operation in operations:
                 _apply(result, MessageToDict(operation))
         return as_admitted(result)

@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.admission import MutatingPolicy, ValidatingPolicy
-from deploy.manifests import INIT_POLICY, POLICY
+from deploy.manifests import COUNTING_POLICY, INIT_POLICY, POLICY
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +14,8 @@ def policy() -> ValidatingPolicy:
 @pytest.fixture(scope="session")
 def init_policy() -> MutatingPolicy:
     return MutatingPolicy.read(INIT_POLICY)
+
+
+@pytest.fixture(scope="session")
+def counting_policy() -> MutatingPolicy:
+    return MutatingPolicy.read(COUNTING_POLICY)

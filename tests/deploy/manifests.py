@@ -16,6 +16,8 @@ OVERLAYS = ["k0s", "k3s", "kubeadm", "microk8s", "openshift", "rke2", "talos"]
 # With the first release of Kubernetes that has all the fields and kinds of the component.
 COMPONENTS = {
     "admission-policies": "1.30",
+    "counting": OLDEST,
+    "counting-policy": "1.36",
     "host-sys": "1.30",
     "init-container-policy": "1.36",
     "monitoring": OLDEST,
@@ -38,3 +40,5 @@ def component(file: str) -> list[Object]:
 (PARAMETERS,) = component("admission-policies/parameters.yaml")
 BINDINGS = component("admission-policies/bindings.yaml")
 INIT_POLICY, INIT_BINDING = component("init-container-policy/policy.yaml")
+COUNTING_POLICY, COUNTING_BINDING = component("counting-policy/policy.yaml")
+(COUNTING_PARAMETERS,) = component("counting-policy/parameters.yaml")

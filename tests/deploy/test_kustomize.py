@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from deploy.contract import assert_contract, assert_settings_exist, the_container
-from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS
+from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS, REPOSITORY
 from deploy.schemas import FOREIGN_KINDS, NEWEST, OLDEST, assert_valid
 
 pytestmark = pytest.mark.kubectl
@@ -25,6 +25,9 @@ CLUSTER_SCOPED = {
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
 }
+
+# Components that mount something of the host, and the volume's name.
+ADDS_A_MOUNT = {"counting": "pod-resources", "host-sys": "sys"}
 
 
 def render(folder: Path) -> list[Object]:
@@ -61,6 +64,16 @@ def one(manifests: list[Object], kind: str, name: str = "numa-resource-plugin") 
     return found
 
 
+def unmount(daemonset: Object, volume: str) -> tuple[Object, Object]:
+    """Take a volume out of the DaemonSet; returns its mount and where on the host it is."""
+    container, pod = the_container(daemonset), daemonset["spec"]["template"]["spec"]
+    (mount,) = (each for each in container["volumeMounts"] if each["name"] == volume)
+    (source,) = (each for each in pod["volumes"] if each["name"] == volume)
+    container["volumeMounts"].remove(mount)
+    pod["volumes"].remove(source)
+    return mount, source["hostPath"]
+
+
 def assert_sound(manifests: list[Object], *versions: str) -> None:
     """Valid, complete and in the right place."""
     for manifest in manifests:
@@ -74,11 +87,22 @@ def assert_sound(manifests: list[Object], *versions: str) -> None:
     account = one(manifests, "ServiceAccount")
     pod = daemonset["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == account["metadata"]["name"]
-    (source,) = the_container(daemonset)["envFrom"]
+    *_, last = the_container(daemonset)["envFrom"]
     config = one(manifests, "ConfigMap")
-    assert source == {"configMapRef": {"name": config["metadata"]["name"]}}
-    assert_settings_exist(set(config["data"]))
+    assert last == {"configMapRef": {"name": config["metadata"]["name"]}}
+    assert_settings_exist(set(settings(manifests)))
     assert_settings_exist({variable["name"] for variable in the_container(daemonset)["env"]})
+
+
+def settings(manifests: list[Object]) -> dict[str, str]:
+    """The variables that the container gets: of two sources for one, the later counts."""
+    sources = the_container(one(manifests, "DaemonSet"))["envFrom"]
+    maps = {m["metadata"]["name"]: m["data"] for m in manifests if m["kind"] == "ConfigMap"}
+    return {
+        name: value
+        for source in sources
+        for name, value in maps[source["configMapRef"]["name"]].items()
+    }
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -94,8 +118,10 @@ def test_components_can_be_added(component: str, tmp_path: Path) -> None:
     """A component adds to an overlay what is valid from its first release on."""
     manifests = render_with(tmp_path, "kubeadm", [component])
     assert_sound(manifests, COMPONENTS[component], NEWEST)
-    if component != "host-sys":
-        assert_contract(one(manifests, "DaemonSet"))
+    daemonset = one(manifests, "DaemonSet")
+    if volume := ADDS_A_MOUNT.get(component):
+        unmount(daemonset, volume)
+    assert_contract(daemonset)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -166,20 +192,58 @@ def test_host_sys_is_read_only_all_the_way_down(tmp_path: Path) -> None:
     """The component mounts the host's /sys where the agent looks, with what is mounted below it."""
     plain = one(render_with(tmp_path, "kubeadm", []), "DaemonSet")
     daemonset = one(render_with(tmp_path, "kubeadm", ["host-sys"]), "DaemonSet")
-    mounts = {m["mountPath"]: m for m in the_container(daemonset)["volumeMounts"]}
-    assert mounts.pop("/sys") == {
+    mount, host_path = unmount(daemonset, "sys")
+    assert mount == {
         "name": "sys",
         "mountPath": "/sys",
         "readOnly": True,
         "recursiveReadOnly": "IfPossible",
     }
-    volumes = {v["name"]: v["hostPath"] for v in daemonset["spec"]["template"]["spec"]["volumes"]}
-    assert volumes["sys"] == {"path": "/sys", "type": "Directory"}
-    # Without them it is what it was.
-    the_container(daemonset)["volumeMounts"] = list(mounts.values())
-    pod = daemonset["spec"]["template"]["spec"]
-    pod["volumes"] = [v for v in pod["volumes"] if v["name"] != "sys"]
+    assert host_path == {"path": "/sys", "type": "Directory"}
+    assert daemonset == plain, "without them it is what it was"
+
+
+def root_directories() -> dict[str, str]:
+    """Kubelet's root directory on each distribution: where its state files are, by our table."""
+    table = (REPOSITORY / "docs/distributions/README.md").read_text()
+    return dict(re.findall(r"^\| \[\w+\]\((\w+)\.md\) \|[^|]*\| `(/[^`]+)`", table, re.MULTILINE))
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_counting_mounts_the_pod_resources_directory_and_nothing_else(
+    overlay: str, tmp_path: Path
+) -> None:
+    """Below kubelet's root directory on the host, read-only, and at the usual place inside."""
+    plain = one(render_with(tmp_path, overlay, []), "DaemonSet")
+    manifests = render_with(tmp_path, overlay, ["counting"])
+    assert_sound(manifests, OLDEST, NEWEST)
+    daemonset = one(manifests, "DaemonSet")
+    mount, host_path = unmount(daemonset, "pod-resources")
+    assert mount == {
+        "name": "pod-resources",
+        "mountPath": "/var/lib/kubelet/pod-resources",
+        "readOnly": True,
+    }
+    path = f"{root_directories()[overlay]}/pod-resources"
+    assert host_path == {"path": path, "type": "Directory"}
+    assert f"| Pod resources | `{path}` |" in (
+        (REPOSITORY / f"docs/distributions/{overlay}.md").read_text()
+    )
+    assert_contract(daemonset)
+    the_container(daemonset)["envFrom"].pop(0)
     assert daemonset == plain
+
+
+def test_what_is_counted_can_be_changed(tmp_path: Path) -> None:
+    """The component counts CPUs; settings on top of it add memory, as its comment says."""
+    before = settings(render_with(tmp_path, "k0s", ["counting"]))
+    assert before == {"NUMA_CAPACITY": "100", "NUMA_COUNTED": "cpu"}
+    comment = (KUSTOMIZE / "components/counting/kustomization.yaml").read_text()
+    (example,) = re.findall(r"#   (configMapGenerator:\n(?:#     .*\n)+)", comment)
+    generators = yaml.safe_load(example.replace("#     ", "  "))
+    manifests = render_with(tmp_path, "k0s", ["counting"], **generators)
+    assert_sound(manifests, OLDEST)
+    assert settings(manifests) == {"NUMA_CAPACITY": "100", "NUMA_COUNTED": "cpu,memory"}
 
 
 def test_openshift_role_names_the_constraints() -> None:
@@ -216,6 +280,18 @@ def test_policies_keep_their_names(tmp_path: Path) -> None:
     mutating = one(manifests, "MutatingAdmissionPolicy", "numa-init-containers")
     binding = one(manifests, "MutatingAdmissionPolicyBinding", "numa-init-containers")
     assert binding["spec"]["policyName"] == mutating["metadata"]["name"]
+
+
+def test_counting_policy_keeps_its_names(tmp_path: Path) -> None:
+    """Its binding names the policy and the parameters as they are after rendering."""
+    manifests = render_with(tmp_path, "kubeadm", ["counting", "counting-policy"])
+    name = "numa-counted-pods"
+    binding = one(manifests, "MutatingAdmissionPolicyBinding", name)["spec"]
+    policy = one(manifests, "MutatingAdmissionPolicy", name)["metadata"]
+    parameters = one(manifests, "ConfigMap", name)["metadata"]
+    assert binding["policyName"] == policy["name"]
+    assert binding["paramRef"]["name"] == parameters["name"] == name
+    assert binding["paramRef"]["namespace"] == parameters["namespace"]
 
 
 def test_network_policy_selects_the_agent(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def read_manifests(text: str) -> Plugin:
     objects: list[Json] = [document for document in yaml.safe_load_all(text) if document]
     (daemonset,) = (each for each in objects if each["kind"] == "DaemonSet")
     (container,) = daemonset["spec"]["template"]["spec"]["containers"]
-    (source,) = (each["configMapRef"]["name"] for each in container["envFrom"])
+    # Of a setting in several of them, the last counts.
+    *_, source = (each["configMapRef"]["name"] for each in container["envFrom"])
     return Plugin(
         namespace=daemonset["metadata"]["namespace"],
         daemonset=daemonset["metadata"]["name"],
