@@ -1,5 +1,7 @@
 """Pods for the policy tests, good and bad, each with the rules that it breaks."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from attrs import field, frozen
@@ -15,15 +17,18 @@ def container(
     requests: Object | None = None,
     others: tuple[str, ...] = (),
     none_of: tuple[int, ...] = (),
+    counted: Mapping[str, object] = MappingProxyType({}),
     **fields: object,
 ) -> Object:
     """A container with these limits, and requests that equal them unless given; None: left out.
 
-    It asks for one slot of each of the nodes, and for zero of those in `none_of`.
+    It asks for one slot of each of the nodes, for zero of those in `none_of`, and for what is
+    `counted` (`1-cpu` is numa-align/numa-1-cpu).
     """
     names = [*others, *(f"numa-align/numa-{node}" for node in nodes)]
     amounts = {"cpu": cpu, "memory": memory} | dict.fromkeys(names, 1)
     amounts |= {f"numa-align/numa-{node}": "0" for node in none_of}
+    amounts |= {f"numa-align/numa-{name}": count for name, count in counted.items()}
     limits = {name: amount for name, amount in amounts.items() if amount is not None}
     resources = {"limits": limits, "requests": limits | (requests or {})}
     return {"name": name, "image": "example.com/app", "resources": resources, **fields}
@@ -64,6 +69,7 @@ class Case:
     pod: Object
     broken: list[str] = field(factory=list)
     one_node_per_pod: str = "true"
+    memory_unit: str = "1Gi"
     stricter: bool = False
 
 
@@ -131,6 +137,46 @@ LET_IN = [
         "zero of another node beside it, where that is allowed",
         pod(FAR_APP, container("metrics", none_of=(0,)), init=[sidecar("mesh", none_of=(0,))]),
         one_node_per_pod="false",
+    ),
+    Case(
+        "CPUs and memory counted beside the slot",
+        pod(container("app", 0, cpu=4, memory="2Gi", counted={"0-cpu": 4, "0-memory": 2})),
+    ),
+    Case("CPUs counted without a slot", pod(container("app", cpu=4, counted={"0-cpu": 4}))),
+    Case(
+        "memory counted and nothing else, more than is needed",
+        pod(container("app", memory="1025Mi", counted={"1-memory": 3})),
+    ),
+    Case(
+        "as many CPUs counted, written differently",
+        pod(container("app", 0, cpu="2000m", counted={"0-cpu": "2"})),
+    ),
+    Case(
+        "memory counted in a smaller unit",
+        pod(container("app", 0, memory="1Gi", counted={"0-cpu": 1, "0-memory": 4})),
+        memory_unit="256Mi",
+    ),
+    Case(
+        "a unit that is no amount is the default",
+        pod(container("app", 0, memory="2Gi", counted={"0-memory": 2})),
+        memory_unit="much",
+    ),
+    Case(
+        "a unit that the agent would refuse is the default",
+        pod(container("app", 0, memory="2Gi", counted={"0-memory": 2})),
+        memory_unit="1k",
+    ),
+    Case(
+        "counted resources name the node: init container by its CPUs, app by its slot",
+        pod(FAR_APP, init=[container("init", counted={"1-cpu": 1})]),
+    ),
+    Case(
+        "counted resources name the node: init container by its slot, app by its memory",
+        pod(container("app", counted={"1-memory": 1}), init=[container("init", 1)]),
+    ),
+    Case(
+        "slot in one container, CPUs in another",
+        pod(FAR_APP, container("other", cpu=2, counted={"1-cpu": 2})),
     ),
     Case(
         "two containers on two nodes, where that is allowed",
@@ -297,6 +343,90 @@ REFUSED = [
         stricter=True,
     ),
     Case(
+        "slot of one node, CPUs of another",
+        pod(container("app", 0, counted={"1-cpu": 1})),
+        ["NA005"],
+    ),
+    Case(
+        "CPUs of one node, memory of another",
+        pod(container("app", counted={"0-cpu": 1, "1-memory": 1})),
+        ["NA005"],
+    ),
+    Case(
+        "zero CPUs of another node name it too",
+        pod(container("app", 0, counted={"1-cpu": 0})),
+        ["NA005", "NA007"],
+    ),
+    Case(
+        "slot in one container, CPUs of another node in the other",
+        pod(APP, container("other", counted={"1-cpu": 1})),
+        ["NA005"],
+        stricter=True,
+    ),
+    Case(
+        "an init container without the node that the app's CPUs name",
+        pod(container("app", counted={"1-cpu": 1}), init=[container("init")]),
+        ["NA004"],
+    ),
+    Case(
+        "an init container that counts CPUs of another node",
+        pod(FAR_APP, init=[container("init", counted={"0-cpu": 1})]),
+        ["NA005", "NA004"],
+    ),
+    Case(
+        "no memory limit, though CPUs are counted",
+        pod(container("app", memory=None, counted={"0-cpu": 1})),
+        ["NA001"],
+    ),
+    Case(
+        "half a CPU, of which one is counted",
+        pod(container("app", cpu="500m", counted={"0-cpu": 1})),
+        ["NA002", "NA007"],
+    ),
+    Case(
+        "fewer CPUs counted than the limit",
+        pod(container("app", 0, cpu=4, counted={"0-cpu": 2})),
+        ["NA007"],
+        stricter=True,
+    ),
+    Case(
+        "more CPUs counted than the limit",
+        pod(container("app", 0, cpu=2, counted={"0-cpu": 4})),
+        ["NA007"],
+        stricter=True,
+    ),
+    Case(
+        "CPUs counted wrongly in an init container and a sidecar",
+        pod(
+            APP,
+            init=[
+                container("init", counted={"0-cpu": 3}),
+                sidecar("mesh", counted={"0-cpu": 0}),
+            ],
+        ),
+        ["NA007"],
+        stricter=True,
+    ),
+    Case(
+        "less memory counted than the limit, by a byte",
+        pod(container("app", 0, memory=2**31 + 1, counted={"0-memory": 2})),
+        ["NA007"],
+        stricter=True,
+    ),
+    Case(
+        "memory counted in another unit",
+        pod(container("app", 0, memory="1Gi", counted={"0-memory": 1})),
+        ["NA007"],
+        memory_unit="512Mi",
+        stricter=True,
+    ),
+    Case(
+        "both counted wrongly",
+        pod(container("app", 0, counted={"0-cpu": 2, "0-memory": 0})),
+        ["NA007", "NA007"],
+        stricter=True,
+    ),
+    Case(
         "pod-level resources",
         pod(APP, resources={"limits": {"cpu": "4", "memory": "4Gi"}}),
         ["NA006"],
@@ -323,5 +453,6 @@ NOT_OURS = [
         pod({"name": "app", "resources": {"limits": {"numa-aligned/numa-0": 1}}}),
     ),
     Case("zero of a NUMA node", pod(container("app", memory="0", none_of=(0,)))),
+    Case("zero CPUs of a NUMA node", pod(container("app", memory="0", counted={"0-cpu": 0}))),
     Case("init containers of all sorts", pod({"name": "app"}, init=[{"name": "init"}])),
 ]

@@ -15,7 +15,8 @@ OPT_IN = {"numa-align/copy-to-init-containers": "true"}
 
 
 def refusals(policy: ValidatingPolicy, case: Case, pod: Object) -> list[str]:
-    return policy.refusals(pod, {"data": {"one-node-per-pod": case.one_node_per_pod}})
+    data = {"one-node-per-pod": case.one_node_per_pod, "memory-unit": case.memory_unit}
+    return policy.refusals(pod, {"data": data})
 
 
 def codes(messages: list[str]) -> list[str]:
@@ -54,9 +55,9 @@ def test_other_pods_do_not_match(policy: ValidatingPolicy, case: Case) -> None:
 
 
 def test_every_code_is_refused_somewhere() -> None:
-    """The table has a pod for each of the seven codes."""
+    """The table has a pod for each of the eight codes."""
     assert {code for case in REFUSED for code in case.broken} == {
-        f"NA00{number}" for number in (1, 2, 3, 4, 5, 6, 8)
+        f"NA00{number}" for number in range(1, 9)
     }
 
 
@@ -64,7 +65,7 @@ def test_every_code_is_refused_somewhere() -> None:
 def test_messages_can_be_shown(policy: ValidatingPolicy, case: Case) -> None:
     """A message is one line of plain text: the API server drops longer ones and line breaks."""
     for message in refusals(policy, case, case.pod):
-        assert re.fullmatch(r"NA00[1-68]: [ -~]{40,400}\.", message)
+        assert re.fullmatch(r"NA00[1-8]: [ -~]{40,400}\.", message)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +81,36 @@ def test_messages_can_be_shown(policy: ValidatingPolicy, case: Case) -> None:
         (pod(container("one", 0, 1)), "one"),
         (pod(container("one", 0), container("two", 7)), "numa-align/numa-0, numa-align/numa-7"),
         (pod(container("one", 0), container("two", memory="1.5")), "bytes in two. Kubelet"),
+        (
+            pod(container("one", counted={"0-cpu": 1}), container("two", counted={"0-cpu": 2})),
+            "CPU limit in two. Ask",
+        ),
+        (pod(container("one", 0, memory="3Gi", counted={"0-memory": 1})), "for 1Gi: ask"),
+        (
+            pod(
+                container("one", 1, counted={"1-cpu": 1, "1-memory": 1}),
+                init=[container("two")],
+            ),
+            "two does not ask for numa-align/numa-1. It",
+        ),
+        (
+            pod(container("one", counted={"0-cpu": 1}), container("two", counted={"7-memory": 1})),
+            "numa-align/numa-0, numa-align/numa-7",
+        ),
     ],
-    ids=["NA001", "NA002", "NA003", "NA004", "NA005 container", "NA005 pod", "NA008"],
+    ids=[
+        "NA001",
+        "NA002",
+        "NA003",
+        "NA004",
+        "NA005 container",
+        "NA005 pod",
+        "NA008",
+        "NA007 CPUs",
+        "NA007 memory",
+        "NA004 counted",
+        "NA005 counted",
+    ],
 )
 def test_messages_name_the_culprits(policy: ValidatingPolicy, broken: Object, named: str) -> None:
     """A message says which containers or nodes it is about."""
@@ -147,14 +176,25 @@ def test_type_checker_has_nothing_to_warn_about() -> None:
 
 
 AMOUNTS: Any = st.sampled_from([1, 2, "2000m", "500m", "0", None])
+COUNTED: Any = st.dictionaries(
+    st.sampled_from(["0-cpu", "0-memory", "1-cpu", "1-memory"]), st.sampled_from([0, 1, 2, "1k"])
+)
 CONTAINERS = st.builds(
-    lambda nodes, none_of, cpu, memory, requests, fields: container(
-        "any", *nodes, none_of=none_of, cpu=cpu, memory=memory, requests=requests, **fields
+    lambda nodes, none_of, counted, cpu, memory, requests, fields: container(
+        "any",
+        *nodes,
+        none_of=none_of,
+        counted=counted,
+        cpu=cpu,
+        memory=memory,
+        requests=requests,
+        **fields,
     ),
     st.lists(st.integers(0, 1), max_size=2),
     st.sampled_from([(), (0,), (1,)]),
+    COUNTED,
     AMOUNTS,
-    st.sampled_from(["1Gi", "1024Mi", "0", None]),
+    st.sampled_from(["1Gi", "1024Mi", "0", "8Ei", None]),
     st.sampled_from([{}, {"cpu": 1}, {"memory": "1Gi"}]),
     st.sampled_from([{}, {"restartPolicy": "Always"}]),
 ) | st.just({"name": "bare"})
@@ -165,6 +205,7 @@ CONTAINERS = st.builds(
     init=st.none() | st.lists(CONTAINERS, max_size=3),
     resources=st.sampled_from([None, {}, {"limits": {"cpu": "1"}}]),
     one_node=st.sampled_from(["true", "false"]),
+    unit=st.sampled_from(["1Gi", "1Mi", "1", "0", "-1Gi", "", "1GiB", "7Ei"]),
 )
 def test_no_pod_ends_in_an_error(
     policy: ValidatingPolicy,
@@ -172,6 +213,7 @@ def test_no_pod_ends_in_an_error(
     init: list[Object] | None,
     resources: Object | None,
     one_node: str,
+    unit: str,
 ) -> None:
     """Every pod gets a verdict, the same with and without the API server's defaults."""
     spec = {} if resources is None else {"resources": resources}
@@ -180,7 +222,7 @@ def test_no_pod_ends_in_an_error(
     any_pod = pod(
         *named[: len(containers)], init=None if init is None else named[len(containers) :], **spec
     )
-    parameters = {"data": {"one-node-per-pod": one_node}}
+    parameters = {"data": {"one-node-per-pod": one_node, "memory-unit": unit}}
     verdict = policy.refusals(any_pod, parameters)
     assert codes(verdict) == codes(policy.refusals(as_admitted(any_pod), parameters))
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from deploy.admission import ValidatingPolicy, as_admitted
 from deploy.manifests import PARAMETERS
 from deploy.pods import LET_IN, REFUSED, Case, Object, container, pod, sidecar
+from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.admission import Verdict, admit
 from numa_trio.workloads.pod import Container, ContainerKind, Pod, Resources
 from numa_trio.workloads.quantity import parse_quantity
@@ -20,9 +21,16 @@ CPUS_PER_NODE = 24
 
 
 def roomy() -> Cluster:
+    """With slots, and what is counted of the first two nodes: CPUs, and some GiB of memory."""
     first_cpus = range(0, 4 * CPUS_PER_NODE, CPUS_PER_NODE)
     nodes = [range(first, first + CPUS_PER_NODE) for first in first_cpus]
-    return cluster(machine(*nodes, memory=64 << 30))
+    on = cluster(machine(*nodes, memory=64 << 30))
+    for node in range(2):
+        for kind, count in (("cpu", CPUS_PER_NODE), ("memory", 16)):
+            counted = NumaResource(f"numa-{node}-{kind}", (node,), count)
+            on.plugins.resources[counted.name] = counted
+            on.node.devices.update(counted.name, counted.devices())
+    return on
 
 
 def resources_of(fields: Object) -> Resources:
@@ -85,11 +93,20 @@ def test_kubelet_would_not_pin_what_is_refused(case: Case) -> None:
 def any_container(make: Callable[..., Object], home: int) -> st.SearchStrategy[Object]:
     """A container that names the node `home`, or none, and now and then another."""
     return st.builds(
-        lambda nodes, none_of, cpu, memory: make(
-            "any", *nodes, none_of=none_of, cpu=cpu, memory=memory
+        lambda nodes, none_of, counted, cpu, memory: make(
+            "any",
+            *nodes,
+            none_of=none_of,
+            counted={kind: cpu + count for kind, count in counted.items()},
+            cpu=cpu,
+            memory=memory,
         ),
         st.sampled_from([()] + [(home,)] * 10 + [(1 - home,)]),
         st.sampled_from([()] * 10 + [(home,)] + [(1 - home,)]),
+        st.dictionaries(
+            st.sampled_from([f"{home}-cpu", f"{home}-memory"] * 9 + [f"{1 - home}-cpu"]),
+            st.sampled_from([0] * 9 + [1]),
+        ),
         st.integers(1, 3),
         st.sampled_from(["1Gi"] * 19 + ["0"]),
     )
