@@ -66,20 +66,12 @@ class CountedResources:
         machine = self.machine()
         if self._answer is None or machine is None:
             return
-        allocatable, holdings = self._answer
         oldest = trio.current_time() - _ADMITTED_WITHIN
         self._given = {each: at for each, at in self._given.items() if at >= oldest}
         cpus_of = {node.id: node.cpus for node in machine.nodes}
-        rooms = {
-            (node, kind): cpu_room(allocatable, holdings, frozenset(cpus_of.get(node, ())))
-            if kind is Counted.CPU
-            else memory_room(allocatable, holdings, node, self.settings.memory_unit)
-            for node in {node for base in self._bases() for node in base.numa_nodes}
-            for kind in self.settings.counted
-        }
         for base in list(self._bases()):
             for kind in self.settings.counted:
-                self._count(base, kind, rooms[base.numa_nodes[0], kind])
+                self._count(base, kind, cpus_of.get(base.numa_nodes[0], frozenset()))
 
     def _bases(self) -> Iterator[NumaResource]:
         """The slots next to which something is counted: those of one node."""
@@ -88,11 +80,16 @@ class CountedResources:
             if resource.local_name not in self._names and len(resource.numa_nodes) == 1:
                 yield resource
 
-    def _count(self, base: NumaResource, kind: Counted, room: Room) -> None:
+    def _count(self, base: NumaResource, kind: Counted, cpus_of_node: frozenset[int]) -> None:
         assert self._answer is not None
         allocatable, holdings = self._answer
         name = counted_name(base.local_name, kind)
-        unit = format_bytes(self.settings.memory_unit)
+        full_name, unit_bytes = f"{base.domain}/{name}", self.settings.memory_unit
+        if kind is Counted.CPU:
+            room = cpu_room(allocatable, holdings, cpus_of_node, full_name)
+        else:
+            room = memory_room(allocatable, holdings, base.numa_nodes[0], unit_bytes, full_name)
+        unit = format_bytes(unit_bytes)
         reason = why_not_counted(kind, allocatable, room.total, unit)
         self._tell(name, base, reason)
         before = self.resources.get(name)

@@ -6,22 +6,25 @@ kubelet could still give to one more container on that node, whoever took the re
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import islice
 
 from attrs import frozen
 
 from numa_trio.plugin.counted import Counted
 from numa_trio.plugin.holdings import Allocatable, ContainerHoldings, MemoryBlock
 
-# A list of more would come near the 4 MiB that kubelet accepts in one message; a test encodes one.
-MAX_COUNTED = 50_000
+# A list of more, with the longest names, would not fit the 4 MiB of a message to kubelet.
+MAX_COUNTED = 49_900
 
 _MEMORY = "memory"  # the type of ordinary memory, as opposed to huge pages
 
 
 @frozen
 class Room:
-    """What kubelet can give away in `total`, and what nobody has of it: CPUs, or whole units."""
+    """CPUs, or whole units of memory: what kubelet can give away in `total`, and what is `free`.
+
+    `free` are those for which no container has a device of the resource in question, and which
+    none has without a device.
+    """
 
     total: int
     free: int
@@ -33,28 +36,51 @@ def counted_name(base: str, kind: Counted) -> str:
 
 
 def cpu_room(
-    allocatable: Allocatable, holdings: Iterable[ContainerHoldings], cpus_of_node: AbstractSet[int]
+    allocatable: Allocatable,
+    holdings: Iterable[ContainerHoldings],
+    cpus_of_node: AbstractSet[int],
+    resource: str,
 ) -> Room:
-    """The CPUs of a node."""
+    """The CPUs of a node, for the devices of the resource of this full name.
+
+    A container counts with its CPUs or its devices, whichever are more. So what one has without
+    devices is gone for all, and what one has asked for is its own even where it does not use it:
+    whether others may have that does not hang on when it ends.
+    """
     total = allocatable.cpus & cpus_of_node
-    taken: frozenset[int] = frozenset().union(*(each.cpus for each in holdings))
-    return Room(len(total), len(total - taken))
+    taken = sum(
+        max(len(container.cpus & total), len(_devices(container, resource)))
+        for container in holdings
+    )
+    return Room(len(total), max(0, len(total) - taken))
 
 
 def memory_room(
-    allocatable: Allocatable, holdings: Iterable[ContainerHoldings], node: int, unit: int
+    allocatable: Allocatable,
+    holdings: Iterable[ContainerHoldings],
+    node: int,
+    unit: int,
+    resource: str,
 ) -> Room:
-    """The memory of a node, in whole units of so many bytes.
+    """The memory of a node in whole units of so many bytes, for the devices of this resource.
 
-    Kubelet never puts a container for one node on a node that others use as one of several: while
-    such a block is there, nothing is free.
+    A container counts with its memory or its devices, as with CPUs. Kubelet never puts a container
+    for one node on a node that others use as one of several: while such a block is there, nothing
+    is free.
     """
     total = sum(block.size_bytes for block in _blocks(allocatable.memory, node))
     taken = 0
     for container in holdings:
-        for block in _blocks(container.memory, node):
-            taken += block.size_bytes if len(block.numa_nodes) == 1 else total
+        blocks = tuple(_blocks(container.memory, node))
+        if any(len(block.numa_nodes) > 1 for block in blocks):
+            return Room(total // unit, 0)
+        of_devices = unit * len(_devices(container, resource))
+        taken += max(sum(block.size_bytes for block in blocks), of_devices)
     return Room(total // unit, max(0, total - taken) // unit)
+
+
+def _devices(container: ContainerHoldings, resource: str) -> frozenset[str]:
+    return frozenset(container.devices.get(resource, ()))
 
 
 def _blocks(blocks: Iterable[MemoryBlock], node: int) -> Iterable[MemoryBlock]:
@@ -70,19 +96,20 @@ def unhealthy_devices(
 ) -> frozenset[int]:
     """Which of the devices 0 to `capacity` - 1 kubelet must not give to anybody now.
 
-    Healthy are those that containers have (`held`), and as many others as there is room for. What
-    was unhealthy `before` stays so first. The `spared` may belong to a container that kubelet does
-    not list: an init container, or one that is being admitted. They stay healthy too, because
-    kubelet kills a pod that it admits again while a device of its init container is unhealthy.
+    Healthy are those that containers have (`held`), and as many others as are free. What was
+    unhealthy `before` stays so first, then the highest go.
+
+    The `spared` go last. They may belong to a container that kubelet does not list, an init
+    container or one that is being admitted; and kubelet kills a pod that it admits again while a
+    device of its init container is unhealthy. While what such devices stand for is with their pod
+    there are enough others, as nobody else has it. They may also belong to a pod that has ended:
+    were they never to go, kubelet would be sent pods for which there is no room.
     """
-    others = [each for each in range(min(capacity, room.total)) if each not in held]
-    surplus = max(0, len(others) - room.free)
-    candidates = sorted(
-        (each for each in others if each not in spared),
-        key=lambda each: (each not in before, -each),
+    others = sorted(
+        (each for each in range(capacity) if each not in held),
+        key=lambda each: (each in spared, each not in before, -each),
     )
-    beyond = (each for each in range(room.total, capacity) if each not in held | spared)
-    return frozenset(islice(candidates, surplus)) | frozenset(beyond)
+    return frozenset(others[: max(0, len(others) - room.free)])
 
 
 def why_not_counted(
@@ -119,9 +146,9 @@ def why_not_counted(
 def ordinals(local_name: str, device_ids: Iterable[str], capacity: int) -> frozenset[int]:
     """The ordinals of those ids that are the resource's; others are skipped."""
     prefix = f"{local_name}-"
-    digits = (each.removeprefix(prefix) for each in device_ids if each.startswith(prefix))
-    numbers = (int(each) for each in digits if each.isascii() and each.isdigit() and len(each) < 10)
-    return frozenset(number for number in numbers if number < capacity)
+    rests = (each.removeprefix(prefix) for each in device_ids if each.startswith(prefix))
+    digits = (each for each in rests if each.isascii() and each.isdigit() and len(each) < 10)
+    return frozenset(n for each in digits if (n := int(each)) < capacity and str(n) == each)
 
 
 def held_ids(resource: str, holdings: Sequence[ContainerHoldings]) -> frozenset[str]:

@@ -57,6 +57,11 @@ class MemoryManager:
         blocks = self._blocks.get((pod.uid, container.name), {})
         return next((block.nodes for block in blocks.values()), frozenset())
 
+    def blocks_of(self, pod: Pod, container: Container) -> list[tuple[str, Nodes, Fraction]]:
+        """What the container has: a resource, the nodes it is on together, and how many bytes."""
+        blocks = self._blocks.get((pod.uid, container.name), {})
+        return [(name, block.nodes, block.size) for name, block in blocks.items()]
+
     def hints(self, pod: Pod, container: Container) -> dict[str, Hints]:
         """The hints for a container; none if its memory is not bound, or fits nowhere."""
         needed = _bound_memory(pod, container)

@@ -1,0 +1,166 @@
+"""Which devices kubelet takes for given, by its own file."""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numa_trio.kubelet import device_checkpoint
+from numa_trio.kubelet.device_checkpoint import (
+    CHECKPOINT,
+    CheckpointUnreadable,
+    read_given_devices,
+)
+from numa_trio.plugin.messages import ContainerAllocation, Device
+from numa_trio.simulator.checkpoint import write_checkpoint
+from numa_trio.simulator.devices import Allocation, DeviceManager
+from simulated import container, init, pod
+
+CPUS = "numa-align/numa-1-cpu"
+
+# As a kubelet 1.36 wrote it, but for the answers, of which nothing is read.
+SEEN = {
+    "Data": {
+        "PodDeviceEntries": [
+            {
+                "PodUID": "0a1f",
+                "ContainerName": "app",
+                "ResourceName": "numa-align/numa-1",
+                "DeviceIDs": {"1": ["numa-1-4"]},
+                "AllocResp": "CgA=",
+            }
+        ],
+        "RegisteredDevices": {"numa-align/numa-1": ["numa-1-4", "numa-1-5"]},
+    },
+    "Checksum": 1,
+}
+
+
+def write(directory: Path, content: object) -> None:
+    text = content if isinstance(content, str) else json.dumps(content)
+    (directory / CHECKPOINT).write_text(text, encoding="utf-8")
+
+
+def test_reads_what_kubelet_writes(tmp_path: Path) -> None:
+    """Devices that containers have, not those that are only registered."""
+    write(tmp_path, SEEN)
+
+    assert read_given_devices(tmp_path) == {"numa-align/numa-1": {"numa-1-4"}}
+
+
+def test_devices_of_init_containers_are_given(tmp_path: Path) -> None:
+    """Also those that no later container uses again; each once."""
+    devices = DeviceManager(frozenset({0, 1}))
+    ids = tuple(f"numa-1-cpu-{n}" for n in range(3))
+    devices.update(CPUS, [Device(each, True, (1,)) for each in ids])
+    first, app = init(), container()
+    running = pod(first, app)
+    for part, taken in ((first, ids), (app, ids[:1])):
+        devices.allocate(running, part, CPUS, Allocation(taken, ContainerAllocation()))
+    write_checkpoint(tmp_path, devices)
+
+    assert read_given_devices(tmp_path) == {CPUS: set(ids)}
+
+
+def test_no_container_has_devices(tmp_path: Path) -> None:
+    """Kubelet then writes null."""
+    write(tmp_path, {"Data": {"PodDeviceEntries": None, "RegisteredDevices": {}}, "Checksum": 1})
+
+    assert read_given_devices(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "null",
+        json.dumps(SEEN)[:-40],
+        '{"Data": {}}',
+        '{"Data": {"PodDeviceEntries": 5}}',
+        '{"Data": {"PodDeviceEntries": [{"DeviceIDs": {"1": []}}]}}',
+        '{"Data": {"PodDeviceEntries": [{"ResourceName": "x", "DeviceIDs": ["a"]}]}}',
+        '{"Data": {"PodDeviceEntries": [{"ResourceName": "x", "DeviceIDs": {"1": 7}}]}}',
+        "[" * 100_000,
+    ],
+)
+def test_says_that_a_file_is_not_what_kubelet_writes(tmp_path: Path, content: str) -> None:
+    """Torn, of another form, or endlessly nested: the message names the file."""
+    write(tmp_path, content)
+
+    with pytest.raises(CheckpointUnreadable, match=f"{CHECKPOINT} is not what kubelet writes"):
+        read_given_devices(tmp_path)
+
+
+def test_says_that_there_is_no_file(tmp_path: Path) -> None:
+    """A new node has none until a plugin registers."""
+    with pytest.raises(CheckpointUnreadable, match="No such file"):
+        read_given_devices(tmp_path)
+
+
+def test_a_huge_file_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte less is."""
+    write(tmp_path, SEEN)
+    size = (tmp_path / CHECKPOINT).stat().st_size
+    monkeypatch.setattr(device_checkpoint, "_LARGEST", size)
+    assert read_given_devices(tmp_path)
+
+    monkeypatch.setattr(device_checkpoint, "_LARGEST", size - 1)
+    with pytest.raises(CheckpointUnreadable, match=f"larger than {size - 1} bytes"):
+        read_given_devices(tmp_path)
+
+
+def test_what_is_not_a_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """A named pipe that nobody writes to, and a directory."""
+    path = tmp_path / CHECKPOINT
+    os.mkfifo(path)
+    with pytest.raises(CheckpointUnreadable, match="not a regular file"):
+        read_given_devices(tmp_path)
+
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(CheckpointUnreadable, match=CHECKPOINT):
+        read_given_devices(tmp_path)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["Data", "PodDeviceEntries", "ResourceName", "DeviceIDs", "1"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+entries = st.fixed_dictionaries(
+    {
+        "ResourceName": json_values | st.just("x"),
+        "DeviceIDs": json_values | st.dictionaries(st.just("1"), json_values),
+    }
+)
+checkpoints = (
+    json_values.map(json.dumps).map(str.encode)
+    | st.lists(entries).map(lambda e: json.dumps({"Data": {"PodDeviceEntries": e}}).encode())
+    | st.binary(max_size=50)
+    | st.integers(0, 400).map(lambda cut: json.dumps(SEEN).encode()[:cut])
+)
+
+
+@given(checkpoints)
+def test_whatever_the_file_holds_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    """Ids are texts by resource name, or there is one kind of error."""
+    directory = tmp_path_factory.getbasetemp()
+    (directory / CHECKPOINT).write_bytes(content)
+    with suppress(CheckpointUnreadable):
+        given_devices = read_given_devices(directory)
+        assert all(isinstance(name, str) for name in given_devices)
+        assert all(isinstance(each, str) for ids in given_devices.values() for each in ids)
