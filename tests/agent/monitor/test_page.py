@@ -9,7 +9,14 @@ from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.monitor.observations import GIB, in_phase, node_of, observe, resource_in_phase
+from agent.monitor.observations import (
+    GIB,
+    counting_seen,
+    in_phase,
+    node_of,
+    observe,
+    resource_in_phase,
+)
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.page import CONTENT_SECURITY_POLICY, render_page
 from numa_trio.agent.monitor.page.distances import describe_distances
@@ -173,6 +180,18 @@ async def test_counts_what_happened_since_the_start() -> None:
     page = parse(observe(resource, polling=True))
     assert "Registered again after nothing" in page.text("history")
     assert "polling" in page.text("history")
+
+
+async def test_shows_what_cannot_be_counted_and_how_old_the_counts_are() -> None:
+    """Kubelet's trouble and what is not counted are troubles; the last answer is history."""
+    reasons = {"numa-0-cpu": "all of its CPUs are reserved"}
+    counting = counting_seen(problem="List: no answer within 5 s", reasons=reasons)
+    page = parse(observe(in_phase(Phase.STREAMING), counting=counting))
+    assert "numa-0-cpu  is not counted: all of its CPUs are reserved" in page.text("troubles")
+    assert "counting  List: no answer within 5 s" in page.text("troubles")
+    assert "kubelet last answered 1 min ago; 5 answered, 1 incomplete, 2 failed" in page.text(
+        "history"
+    )
 
 
 async def test_a_large_machine_has_a_map_and_stays_small() -> None:

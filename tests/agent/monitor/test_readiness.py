@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.monitor.observations import NOW, START, in_phase, observe
+from agent.monitor.observations import NOW, START, counting_seen, in_phase, observe
 from numa_trio.agent.moment import Moment
 from numa_trio.agent.monitor.readiness import describe_readiness, since
 from numa_trio.agent.status import Phase
@@ -81,3 +81,26 @@ def test_a_clock_that_jumps_back_makes_no_negative_duration() -> None:
     jumped = Moment(trio=START.trio + 2.54, unix=START.unix - 3600)
     assert since(START, jumped) == "since 2026-01-02T03:02:35Z (2.5 s)"
     assert NOW.seconds_since(Moment(trio=NOW.trio + 1, unix=0)) == 0
+
+
+async def test_says_how_old_the_counts_are_and_what_is_not_counted() -> None:
+    """Kubelet's trouble and what cannot be counted are told, and keep nothing from being ready."""
+    reasons = {"numa-0-cpu": "all of its CPUs are reserved"}
+    counting = counting_seen(problem="List: no answer within 5 s", reasons=reasons)
+    observed = observe(in_phase(Phase.STREAMING), counting=counting)
+    assert observed.ready
+    assert describe_readiness(observed).splitlines()[2:] == [
+        "counting: kubelet last answered at 2026-01-02T03:02:35Z (90 s);"
+        " last trouble: List: no answer within 5 s",
+        "not counted: numa-0-cpu: all of its CPUs are reserved",
+    ]
+
+
+async def test_not_ready_before_kubelet_was_asked_what_can_be_counted() -> None:
+    """In a rolling update the old instance must not go before the new one has all resources."""
+    counting = counting_seen(looked=False, answered=None)
+    observed = observe(in_phase(Phase.STREAMING), counting=counting)
+    assert not observed.ready
+    lines = describe_readiness(observed).splitlines()
+    assert lines[0] == "not ready: kubelet has not been asked yet what can be counted"
+    assert lines[-1] == "counting: kubelet has not answered yet"

@@ -37,9 +37,13 @@ def verdict(observed: Observation) -> str:
 
 
 def since(then: Moment, now: Moment) -> str:
-    """When it was, and how long ago that is."""
+    """Since when, and how long that is."""
+    return f"since {_dated(then, now)}"
+
+
+def _dated(then: Moment, now: Moment) -> str:
     seconds = now.seconds_since(then)
-    return f"since {then.rfc3339} ({seconds:.{1 if seconds < 10 else 0}f} s)"
+    return f"{then.rfc3339} ({seconds:.{1 if seconds < 10 else 0}f} s)"
 
 
 def _lines(observed: Observation) -> Iterator[str]:
@@ -57,7 +61,7 @@ def _lines(observed: Observation) -> Iterator[str]:
 def counting_lines(counting: CountingSeen, now: Moment) -> Iterator[str]:
     """How old the state is by which is counted, and what is not counted, and why."""
     answer = (
-        f"kubelet last answered {since(counting.answered, now)}"
+        f"kubelet last answered at {_dated(counting.answered, now)}"
         if counting.answered
         else ("kubelet has not answered yet")
     )

@@ -54,6 +54,11 @@ def _troubles(observed: Observation) -> Markup:
     if observed.topology_problem:
         troubles.append(element("li", element("b", "NUMA nodes"), f" {observed.topology_problem}"))
     troubles += [element("li", element("b", "remark"), f" {remark}") for remark in observed.remarks]
+    if observed.counting:
+        if problem := observed.counting.problem:
+            troubles.append(element("li", element("b", "counting"), f" {problem}"))
+        for name, reason in observed.counting.reasons.items():
+            troubles.append(element("li", element("b", name), f" is not counted: {reason}"))
     alike: dict[tuple[Phase, str | None], list[NumaResource]] = {}
     for one in observed.missing:
         alike.setdefault((one.status.phase, one.status.obstacle), []).append(one.resource)
@@ -206,9 +211,21 @@ def _history(observed: Observation) -> Markup:
             _fact("Registrations", outcomes),
             _fact("Registered again after", reasons or "nothing"),
             _fact("Watching", f"{observed.kubelet_socket}, {watch}"),
+            *_counting(observed),
         ),
         id="history",
     )
+
+
+def _counting(observed: Observation) -> Iterator[Markup]:
+    if counting := observed.counting:
+        looks = ", ".join(f"{count} {outcome}" for outcome, count in counting.looks.items())
+        if counting.answered:
+            age = format_duration(observed.now.seconds_since(counting.answered))
+            answer = f"kubelet last answered {age} ago"
+        else:
+            answer = "kubelet has not answered yet"
+        yield _fact("Counting", f"{counting.socket}: {answer}; {looks}")
 
 
 def _footer(observed: Observation, host: str) -> Markup:
