@@ -90,8 +90,10 @@ async def test_says_how_old_the_counts_are_and_what_is_not_counted() -> None:
     observed = observe(in_phase(Phase.STREAMING), counting=counting)
     assert observed.ready
     assert describe_readiness(observed).splitlines()[2:] == [
-        "counting: kubelet last answered at 2026-01-02T03:02:35Z (90 s);"
-        " last trouble: List: no answer within 5 s",
+        (
+            "counting: kubelet last answered at 2026-01-02T03:02:35Z (90 s);"
+            " last trouble: List: no answer within 5 s"
+        ),
         "not counted: numa-0-cpu: all of its CPUs are reserved",
     ]
 
