@@ -15,7 +15,9 @@ from e2e.kubectl import Kubectl, KubectlFailed
 from e2e.report import Result, all_well, print_table
 from numa_trio import __version__
 
-OVERLAYS = Path(__file__).parents[2] / "deploy/kustomize/overlays"
+KUSTOMIZE = Path(__file__).parents[2] / "deploy/kustomize"
+OVERLAYS = KUSTOMIZE / "overlays"
+COUNTING = KUSTOMIZE / "components/counting"
 
 
 def parse_arguments(words: list[str]) -> argparse.Namespace:
@@ -29,6 +31,11 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--overlay", type=Path, help=f"what to deploy (default: the cluster's of {OVERLAYS})"
+    )
+    parser.add_argument(
+        "--without-counting",
+        action="store_true",
+        help=f"leave out the component that counts CPUs ({COUNTING})",
     )
     parser.add_argument(
         "--timeout", type=float, default=300, help="seconds to wait for each thing (default: 300)"
@@ -52,6 +59,7 @@ def main(words: list[str]) -> int:
             pod_image=arguments.pod_image or arguments.image,
             namespace=f"numa-trio-e2e-{secrets.token_hex(3)}",
             timeout=arguments.timeout,
+            components=() if arguments.without_counting else (COUNTING,),
         )
         cluster = Cluster(plan, kubectl)
         cluster.prepare()

@@ -43,10 +43,13 @@ class Plan:
     domain: str = "numa-align"
     capacity: int = 100
     other_capacity: int = 7
+    components: tuple[Path, ...] = ()
     timeout: float = 300
     poll: float = 1
     # Long enough for kubelet to post its status, and for a lost stream to show in it.
     settle: float = 15
+    # What makes dead pods has made some by then: the first within seconds.
+    overfull: float = 60
 
 
 @frozen
@@ -125,8 +128,11 @@ class Cluster:
         plugin = read_manifests(self.kubectl("kustomize", str(self.plan.overlay)))
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name).resolve()
-            overlay = Path(os.path.relpath(self.plan.overlay.resolve(), folder))
-            text = kustomization(plugin, overlay, self.plan.image, capacity)
+            overlay, *components = (
+                Path(os.path.relpath(each.resolve(), folder))
+                for each in (self.plan.overlay, *self.plan.components)
+            )
+            text = kustomization(plugin, overlay, components, self.plan.image, capacity)
             (folder / "kustomization.yaml").write_text(text)
             manifests = self.kubectl("kustomize", str(folder))
         self._applied.append(manifests)
@@ -209,6 +215,17 @@ class Cluster:
         """Delete a pod if it is there, as soon as the API server answers."""
         where = ("-n", self.plan.namespace, "--ignore-not-found")
         self.until(lambda: self.kubectl("delete", "pod", name, *where))
+
+    def deployment_pods(self, name: str) -> dict[str, PodState]:
+        """The pods of a Deployment of ours, the dead ones too, by name."""
+        pods = self.kubectl.get("pods", "-n", self.plan.namespace, "-l", f"app={name}")["items"]
+        return {name_of(pod): parse_pod(pod) for pod in pods}
+
+    def delete_deployment(self, name: str) -> None:
+        """Delete a Deployment, and wait until its pods are gone."""
+        where = ("-n", self.plan.namespace, "--ignore-not-found")
+        self.until(lambda: self.kubectl("delete", "deployment", name, *where))
+        self.until(lambda: not self.deployment_pods(name) or None)
 
     def _state(self, name: str) -> PodState:
         return parse_pod(self.kubectl.get("pod", name, "-n", self.plan.namespace))

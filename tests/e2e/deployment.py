@@ -49,13 +49,16 @@ def split_image(image: str) -> tuple[str, str]:
     return (name, tag) if colon and "/" not in tag else (image, "latest")
 
 
-def kustomization(plugin: Plugin, overlay: Path, image: str, capacity: int) -> str:
-    """A kustomization on top of `overlay` (a relative path), as a user would write it."""
+def kustomization(
+    plugin: Plugin, overlay: Path, components: Sequence[Path], image: str, capacity: int
+) -> str:
+    """A kustomization on top of `overlay`, as a user would write it; all paths are relative."""
     name, tag = split_image(image)
     document = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [str(overlay)],
+        "components": [str(component) for component in components],
         "images": [{"name": plugin.image, "newName": name, "newTag": tag}],
         "configMapGenerator": [
             {

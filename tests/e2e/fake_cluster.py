@@ -7,29 +7,16 @@ It does what the API server, kubelet and the plugin do between them, as far as t
 import json
 import re
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import yaml
 from attrs import Factory, define, field
 
+from e2e.fake_crowd import Crowd
+from e2e.fake_faults import Fault
 from e2e.kubectl import Json, KubectlFailed
 from numa_trio.topology.lists import format_list
-
-
-class Fault(StrEnum):
-    """Something that goes wrong in the cluster."""
-
-    NO_ROLLOUT = "the plugin's pods never get ready"
-    NO_ROOM = "the scheduler finds no CPU"
-    OTHER_CPUS = "containers get the CPUs of all NUMA nodes"
-    NOTHING_REFUSED = "kubelet admits what it has to refuse"
-    NO_RESTART = "systemctl says it restarted kubelet, and kubelet lives on"
-    LOST_BY_KUBELET_RESTART = "the plugin does not register with the new kubelet"
-    LATE_AFTER_KUBELET_RESTART = "the plugin registers after kubelet has looked at running pods"
-    LOST_BY_ROLLOUT = "the new pod's stream ends with the old pod"
-
 
 PLUGIN_LABEL = {"app": "numa-resource-plugin"}
 
@@ -47,6 +34,7 @@ class FakeNode:
     service: str = "kubelet"
     kubelet_generation: int = 1
     served: int = 0
+    counts: bool = False
     # When a status of kubelet's shows what is served.
     shown_from: float = 0
 
@@ -61,6 +49,7 @@ class FakeCluster:
     time: float = 0
     pods: dict[str, Json] = Factory(dict)
     applied: dict[str, Json] = Factory(dict)  # kind/name: its manifest
+    crowds: dict[str, Crowd] = Factory(dict)  # Deployments by name
     rollouts: int = 0
     commands: list[str] = Factory(list)
     _away_until: float = field(default=0)
@@ -89,8 +78,13 @@ class FakeCluster:
             case ["delete", "namespace", name, "--ignore-not-found"]:
                 self.applied.pop(f"Namespace/{name}", None)
                 return ""
+            case ["delete", "deployment", name, *_]:
+                self.crowds.pop(name, None)
+                return ""
             case ["delete", "pod", name, *_]:
                 self.pods.pop(name, None)
+                for crowd in self.crowds.values():
+                    crowd.leave(name)
                 return f'pod "{name}" deleted'
             case ["rollout", "status", *_]:
                 if Fault.NO_ROLLOUT in self.faults:
@@ -122,6 +116,8 @@ class FakeCluster:
         outer = json.loads(file.read_text())
         (image,), (generator,) = outer["images"], outer["configMapGenerator"]
         (capacity,) = generator["literals"]
+        for node in self.nodes:
+            node.counts = node.cpu == "static" and bool(outer["components"])
         name = f"{image['newName']}:{image['newTag']}"
         return _manifests(name, int(capacity.removeprefix("NUMA_CAPACITY=")))
 
@@ -147,14 +143,31 @@ class FakeCluster:
                 if said := self.denies.get(container["name"]):
                     raise KubectlFailed(arguments, said)
             self.pods[thing["metadata"]["name"]] = self._admit(thing)
+        elif thing["kind"] == "Deployment":
+            self.crowds[thing["metadata"]["name"]] = self._crowd(thing)
         else:
             self.applied[_key(thing)] = thing
         return ""
 
-    def _admit(self, pod: Json) -> Json:
+    def _crowd(self, deployment: Json) -> Crowd:
+        pod = deployment["spec"]["template"]
+        (container,) = pod["spec"]["containers"]
+        node, (numa_node,) = self._node_of(pod), _numa_nodes_of(container)
+        cpus = container["resources"]["limits"][f"numa-align/numa-{numa_node}-cpu"]
+        return Crowd(
+            replicas=deployment["spec"]["replicas"],
+            room=len(node.numa_nodes[numa_node]) // cpus,
+            resource=f"numa-align/numa-{numa_node}-cpu",
+            faults=self.faults,
+        )
+
+    def _node_of(self, pod: Json) -> FakeNode:
         affinity = pod["spec"]["affinity"]["nodeAffinity"]
         (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
-        node = self._node(term["matchFields"][0]["values"][0])
+        return self._node(term["matchFields"][0]["values"][0])
+
+    def _admit(self, pod: Json) -> Json:
+        node = self._node_of(pod)
         if pod["spec"].get("hostPID"):
             return {**pod, "log": self._restart_kubelet(node), "status": {"phase": "Succeeded"}}
         asked = [_numa_nodes_of(container) for container in _containers(pod)]
@@ -215,6 +228,9 @@ class FakeCluster:
                 return {"items": [self._node_object(node) for node in self.nodes]}
             case ["node", name]:
                 return self._node_object(self._node(name))
+            case ["pods", "-n", "numa-trio-e2e", "-l", label]:
+                crowd = self.crowds.get(label.removeprefix("app="))
+                return {"items": crowd.look() if crowd else []}
             case ["pods", *_]:
                 running = [node for node in self.nodes if node.plugin_runs]
                 return {"items": [self._plugin_pod(node) for node in running]}
@@ -238,6 +254,9 @@ class FakeCluster:
             if cpus and node.plugin_runs
         }
         capacity = {name: str(node.served or 100) for name in slots}
+        if node.counts:
+            cpus = {f"numa-align/numa-{id_}-cpu": cpus for id_, cpus in node.numa_nodes.items()}
+            slots |= {name: str(len(each)) for name, each in cpus.items() if each}
         return {
             "metadata": {"name": node.name},
             "status": {"capacity": {"cpu": "4", **capacity}, "allocatable": {"cpu": "3", **slots}},

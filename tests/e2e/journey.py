@@ -10,6 +10,7 @@ from attrs import Factory, define, field
 from e2e.cluster import Cluster, Machine, Outcome
 from e2e.deployment import Plugin
 from e2e.objects import parse_placement
+from e2e.overfull import overfull
 from e2e.pods import RESTARTED, TELL_KUBELET_GENERATION, PodMaker, Probe
 from e2e.report import Result
 from e2e.verdicts import (
@@ -58,6 +59,8 @@ class Journey:
             yield from self._placements(machine)
             yield self._two_nodes(machine)
             yield from self._init_containers(machine)
+            crowd = f"crowd-{next(self._numbers)}"
+            yield from overfull(self.cluster, self._make, machine, crowd)
         for machine in machines:
             yield from self._kubelet_restart(plugin, machine, pods[machine.name])
         yield from self._plugin_rollout(plugin, machines, pods)

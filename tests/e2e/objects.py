@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from e2e.kubectl import Json
 from numa_trio.topology.lists import parse_list
@@ -23,24 +23,31 @@ def parse_count(quantity: str) -> int:
 
 @frozen
 class ClusterNode:
-    """A node of the cluster: its slots by NUMA node, as kubelet reports them."""
+    """A node of the cluster: its slots by NUMA node, as kubelet reports them.
+
+    `counted_cpus` are those that kubelet could give away, where the plugin counts them.
+    """
 
     name: str
     capacity: Mapping[int, int]
     allocatable: Mapping[int, int]
+    counted_cpus: Mapping[int, int] = field(factory=dict)
 
 
 def parse_node(node: Json, domain: str) -> ClusterNode:
-    """A Node object; only resources named `<domain>/numa-<N>` count."""
+    """A Node object; only resources named `<domain>/numa-<N>` and `…-cpu` count."""
+    capacity = node["status"].get("capacity", {})
+    allocatable = node["status"].get("allocatable", {})
     return ClusterNode(
         name=node["metadata"]["name"],
-        capacity=_slots(node["status"].get("capacity", {}), domain),
-        allocatable=_slots(node["status"].get("allocatable", {}), domain),
+        capacity=_by_node(capacity, domain),
+        allocatable=_by_node(allocatable, domain),
+        counted_cpus=_by_node(allocatable, domain, "-cpu"),
     )
 
 
-def _slots(quantities: Mapping[str, str], domain: str) -> dict[int, int]:
-    name = re.compile(re.escape(domain) + r"/numa-([0-9]+)")
+def _by_node(quantities: Mapping[str, str], domain: str, ending: str = "") -> dict[int, int]:
+    name = re.compile(re.escape(domain) + r"/numa-([0-9]+)" + ending)
     return {
         int(match[1]): parse_count(quantity)
         for resource, quantity in sorted(quantities.items())

@@ -47,6 +47,10 @@ RESTART_KUBELET = (
 TELL_KUBELET_GENERATION = "stat -c '%i %Z' /var/lib/kubelet/device-plugins/kubelet.sock"
 
 
+# Nothing ever comes on its standard input, which kubelet holds open.
+_FOREVER: Json = {"command": ["cat"], "stdin": True}
+
+
 @frozen
 class Probe:
     """A container that tells its placement and ends: one CPU, 64 MiB, one slot each of `nodes`."""
@@ -75,10 +79,30 @@ class PodMaker:
     def keeper(self, name: str, machine: str, numa_node: int) -> Json:
         """A Guaranteed pod on a NUMA node that runs until it is deleted, with an init container."""
         init, app = (self._container(Probe(role, (numa_node,))) for role in ("init", "keeper"))
-        # Nothing ever comes on its standard input, which kubelet holds open.
-        forever = {"command": ["cat"], "stdin": True}
-        spec = {**_on(machine), "initContainers": [init], "containers": [app | forever]}
+        spec = {**_on(machine), "initContainers": [init], "containers": [app | _FOREVER]}
         return self._pod(name, spec)
+
+    def crowd(self, name: str, machine: str, numa_node: int, *, cpus: int, replicas: int) -> Json:
+        """A Deployment whose pods each count `cpus` CPUs of a NUMA node and run for ever."""
+        container = self._container(Probe("app", (numa_node,)))
+        numbers = {"cpu": cpus, f"{self.domain}/numa-{numa_node}-cpu": cpus}
+        amounts = container["resources"]["limits"] | numbers
+        container |= _FOREVER | {"resources": {"requests": amounts, "limits": amounts}}
+        pod = self._pod(name, {**_on(machine), "containers": [container]})
+        # With 0 seconds the API server would forget a pod before kubelet has stopped it, and the
+        # scheduler send the next one into CPUs that are not free yet.
+        pod["spec"] |= {"restartPolicy": "Always", "terminationGracePeriodSeconds": 1}
+        labels = {"app": name}
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": pod["spec"]},
+            },
+        }
 
     def kubelet_restart(self, name: str, machine: str) -> Json:
         """A privileged pod that restarts the kubelet of `machine` through systemd."""

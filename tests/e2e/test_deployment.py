@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from e2e.__main__ import OVERLAYS
+from e2e.__main__ import COUNTING, OVERLAYS
 from e2e.cluster import Cluster, Plan
 from e2e.kubectl import Json, Kubectl, run_kubectl
 
@@ -27,19 +27,25 @@ class Applied:
 
 
 @pytest.mark.parametrize("overlay", sorted(OVERLAYS.iterdir()), ids=lambda path: path.name)
-def test_image_and_capacity_reach_the_daemonset(overlay: Path) -> None:
+@pytest.mark.parametrize("components", [(), (COUNTING,)], ids=["plain", "counting"])
+def test_image_and_capacity_reach_the_daemonset(
+    overlay: Path, components: tuple[Path, ...]
+) -> None:
     """On each overlay: our image, and a ConfigMap of a new name with the capacity."""
-    applied, plan = Applied(), Plan(overlay, "registry.test:5000/x:dev", "x", "e2e")
+    plan = Plan(overlay, "registry.test:5000/x:dev", "x", "e2e", components=components)
+    applied = Applied()
     cluster = Cluster(plan, Kubectl(applied.run))
     names = []
     for capacity in (100, 7):
         plugin = cluster.deploy(capacity)
         objects: list[Json] = list(yaml.safe_load_all(applied.manifests))
         (daemonset,) = (each for each in objects if each["kind"] == "DaemonSet")
-        (config,) = (each for each in objects if each["kind"] == "ConfigMap")
+        (config,) = (each for each in objects if "NUMA_CAPACITY" in each.get("data", {}))
         (container,) = daemonset["spec"]["template"]["spec"]["containers"]
         assert container["image"] == "registry.test:5000/x:dev"
-        assert container["envFrom"] == [{"configMapRef": {"name": config["metadata"]["name"]}}]
+        *others, source = container["envFrom"]
+        assert source == {"configMapRef": {"name": config["metadata"]["name"]}}
+        assert len(others) == len(components)
         assert config["data"]["NUMA_CAPACITY"] == str(capacity)
         assert daemonset["metadata"]["name"] == plugin.daemonset
         assert daemonset["metadata"]["labels"]["app"] == "numa-resource-plugin"

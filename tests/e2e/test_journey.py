@@ -1,32 +1,36 @@
 """The whole end-to-end test against a cluster in memory: what it finds, skips and leaves behind."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from e2e.cluster import CannotTest, Cluster, Plan
-from e2e.fake_cluster import FakeCluster, FakeNode, Fault
+from e2e.fake_cluster import FakeCluster, FakeNode
+from e2e.fake_faults import Fault
 from e2e.journey import Journey
 from e2e.kubectl import Kubectl
 from e2e.report import Result, all_well
 from e2e.verdicts import Verdict
 
+OVERFULL = "more pods than fit on a NUMA node"
 TWO_NODES = {0: frozenset({0, 1}), 1: frozenset({2, 3})}
 
 
-def _cluster(fake: FakeCluster) -> Cluster:
+def _cluster(fake: FakeCluster, *, counting: bool = True) -> Cluster:
     plan = Plan(
         overlay=Path("/overlays/kubeadm"),
         image="registry.test/numa-trio:1",
         pod_image="registry.test/numa-trio:1",
         namespace="numa-trio-e2e",
         timeout=60,
+        components=(Path("/components/counting"),) if counting else (),
     )
     return Cluster(plan, Kubectl(fake.run), fake.sleep, fake.now)
 
 
-def _run(fake: FakeCluster) -> list[Result]:
-    cluster = _cluster(fake)
+def _run(fake: FakeCluster, *, counting: bool = True) -> list[Result]:
+    cluster = _cluster(fake, counting=counting)
     cluster.prepare()
     try:
         return list(Journey(cluster).results())
@@ -59,6 +63,9 @@ def test_a_sound_cluster_passes_every_check() -> None:
         "pod on NUMA node 0 after kubelet restart",
         "allocatable after plugin rollout",
         "capacity changed to 7",
+        f"{OVERFULL}: none fails",
+        f"{OVERFULL}: the surplus waits",
+        f"{OVERFULL}: one leaves, one comes in",
     } <= checks
 
 
@@ -67,6 +74,7 @@ def test_nothing_is_left_behind() -> None:
     fake = FakeCluster([FakeNode("a", TWO_NODES)])
     _run(fake)
     assert fake.pods == {}
+    assert fake.crowds == {}
     assert fake.applied == {}
 
 
@@ -84,6 +92,9 @@ def test_nothing_is_left_behind() -> None:
             "running pod with an init container lives on after kubelet restart",
         ),
         (Fault.LOST_BY_ROLLOUT, "allocatable after plugin rollout"),
+        (Fault.FULL_NODE_KILLS, f"{OVERFULL}: none fails"),
+        (Fault.WAITS_FOR_OTHER, f"{OVERFULL}: the surplus waits"),
+        (Fault.NOBODY_COMES_IN, f"{OVERFULL}: one leaves, one comes in"),
     ],
 )
 def test_a_fault_fails_its_check(fault: Fault, failing: str) -> None:
@@ -104,6 +115,40 @@ def test_policies_that_are_off_are_named_in_what_is_skipped() -> None:
     assert "topologyManagerPolicy" in skipped["init container without the resource is refused"]
     assert "pod on NUMA node 0: environment" in _with(results, Verdict.PASSED)
     assert not _with(results, Verdict.FAILED)
+
+
+def test_without_counting_the_surplus_is_not_checked() -> None:
+    """Where no counted resource is advertised the table says why."""
+    skipped = _with(_run(FakeCluster([FakeNode("a", TWO_NODES)]), counting=False), Verdict.SKIPPED)
+    assert "NUMA_COUNTED is not set" in skipped[OVERFULL]
+    kubelet = FakeNode("a", TWO_NODES, cpu="none")
+    skipped = _with(_run(FakeCluster([kubelet])), Verdict.SKIPPED)
+    assert "cpuManagerPolicy is none" in skipped[OVERFULL]
+
+
+def test_a_machine_that_is_full_before_its_numa_node_is_skipped() -> None:
+    """Pods that wait for CPUs of the whole machine say nothing about counting."""
+    results = _run(FakeCluster([FakeNode("a", TWO_NODES)], faults=frozenset({Fault.MACHINE_FULL})))
+    assert "Insufficient cpu" in _with(results, Verdict.SKIPPED)[f"{OVERFULL}: the surplus waits"]
+    assert all_well(results)
+
+
+def test_dead_pods_are_counted_and_quoted() -> None:
+    """The figure of a cluster without counting: dead pods by the dozen, and kubelet's reason."""
+    fault = frozenset({Fault.FULL_NODE_KILLS})
+    failed = _with(_run(FakeCluster([FakeNode("a", TWO_NODES)], faults=fault)), Verdict.FAILED)
+    seen = failed[f"{OVERFULL}: none fails"]
+    assert re.match(r"\d+ of \d+ pods Failed, as Failed: TopologyAffinityError", seen)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "room"), [(1, 1), (2, 2), (3, 3), (5, 2), (7, 3), (10, 2), (64, 2), (65, 2)]
+)
+def test_a_few_pods_fill_a_numa_node_of_any_size(cpus: int, room: int) -> None:
+    """Fewer than there are, whatever the size; whole cores where two CPUs share one."""
+    numa_nodes = {0: frozenset({0}), 1: frozenset(range(1, cpus + 1))}
+    seen = _with(_run(FakeCluster([FakeNode("a", numa_nodes)])), Verdict.PASSED)
+    assert f"{room} of {room} run, {5 - room} wait" in seen[f"{OVERFULL}: the surplus waits"]
 
 
 def test_a_machine_with_one_numa_node_cannot_ask_for_two() -> None:

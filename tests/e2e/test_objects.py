@@ -48,6 +48,14 @@ def test_only_our_resources_of_a_node_count() -> None:
     assert parse_node(node, "numa-align") == ClusterNode("worker-1", expected, expected)
 
 
+def test_counted_cpus_are_told_from_slots_and_memory() -> None:
+    """The names differ in their endings only."""
+    amounts = {"numa-align/numa-1": "100", "numa-align/numa-1-cpu": "2"}
+    amounts["numa-align/numa-1-memory"] = "7"
+    node = {"metadata": {"name": "a"}, "status": {"capacity": amounts, "allocatable": amounts}}
+    assert parse_node(node, "numa-align") == ClusterNode("a", {1: 100}, {1: 100}, {1: 2})
+
+
 def test_a_node_that_has_not_reported_yet_has_no_slots() -> None:
     """A status without capacity is an empty one."""
     assert parse_node({"metadata": {"name": "a"}, "status": {}}, "d") == ClusterNode("a", {}, {})

@@ -76,6 +76,38 @@ def ran_on(state: PodState) -> Finding:
     return judge(state.phase == "Running", str(state))
 
 
+def none_failed(pods: Mapping[str, PodState]) -> Finding:
+    """No pod of a Deployment has been refused by kubelet."""
+    failed = [state for state in pods.values() if state.phase == "Failed"]
+    seen = f"{len(failed)} of {len(pods)} pods Failed"
+    return judge(bool(pods) and not failed, f"{seen}, as {failed[0]}" if failed else seen)
+
+
+def surplus_waits(pods: Mapping[str, PodState], room: int, resource: str) -> Finding:
+    """As many pods run as there is room for, and the others wait for the counted resource.
+
+    Skipped where the scheduler finds no room for something else on the whole machine before.
+    """
+    running, waiting = phases(pods, "Running"), phases(pods, "Pending")
+    for_other = [
+        state.message
+        for state in waiting.values()
+        if not re.search(rf"Insufficient {re.escape(resource)}(?![-\w./])", state.message)
+    ]
+    seen = f"{len(running)} of {room} run, {len(waiting)} wait"
+    if for_other:
+        full = all(re.search(r"Insufficient (cpu|memory)\b", message) for message in for_other)
+        if full and len(running) < room:
+            return skip(f"{seen}: no room on the whole machine: {for_other[0]}")
+        return judge(False, f"{seen}, not for {resource}: {for_other[0]}")
+    return judge(len(running) == room and bool(waiting), f"{seen} for {resource}")
+
+
+def phases(pods: Mapping[str, PodState], phase: str) -> dict[str, PodState]:
+    """The pods in this phase."""
+    return {name: state for name, state in pods.items() if state.phase == phase}
+
+
 def environment_is(placement: Placement, numa_node: int) -> Finding:
     """NUMA_NODE names the node that was asked for."""
     seen = "unset" if placement.numa_node is None else placement.numa_node
