@@ -38,3 +38,9 @@ def listen(path: Path) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def listen_anew(path: Path) -> socket.socket:
+    """The same, where a dead socket may be at the path."""
+    path.unlink(missing_ok=True)
+    return listen(path)

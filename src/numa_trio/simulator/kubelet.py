@@ -20,11 +20,12 @@ from numa_trio.kubelet.directory import KUBELET_SOCKET
 from numa_trio.kubelet.rpc.registration_server import serve_registration
 from numa_trio.simulator.admission import PluginFailed, Verdict, admit, admit_again
 from numa_trio.simulator.cpus import SimulatedMachine
-from numa_trio.simulator.device_directory import listen, remembered_devices, sockets_in
+from numa_trio.simulator.device_directory import listen_anew, remembered_devices, sockets_in
 from numa_trio.simulator.events import Event, EventKind, EventLog
 from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.node import Node, Placement
 from numa_trio.simulator.plugin_connections import PluginConnections
+from numa_trio.simulator.pod_resources_socket import serve_node
 from numa_trio.workloads.pod import Pod
 
 WIPE_TO_LISTEN = 0.02  # seconds from deleting the sockets to the new kubelet.sock
@@ -64,6 +65,7 @@ class KubeletStandIn:
     disconnect_trap: bool
     admit_again: float
     _nursery: trio.Nursery
+    pod_resources: Path | None = None
     _life: _Life | None = None
     _admission: trio.Lock = field(factory=trio.Lock)
 
@@ -109,7 +111,6 @@ class KubeletStandIn:
         life.server.cancel()
         await life.server_over.wait()
         await trio.sleep(pause)
-        self.socket_path.unlink(missing_ok=True)
         await life.connections.nursery.start(self._serve, life)
 
     async def admit(self, pod: Pod) -> Verdict:
@@ -178,6 +179,8 @@ class KubeletStandIn:
                 )
                 life = _Life(connections, nursery.cancel_scope, over, admitted_again)
                 await nursery.start(self._serve, life)
+                if self.pod_resources is not None:
+                    await nursery.start(serve_node, self.node, self.pod_resources)
                 if not self.node.pods:
                     admitted_again.set()
                 task_status.started(life)
@@ -188,7 +191,7 @@ class KubeletStandIn:
             over.set()
 
     async def _serve(self, life: _Life, *, task_status: trio.TaskStatus[None]) -> None:
-        listener = listen(self.socket_path)
+        listener = listen_anew(self.socket_path)
         life.server_over = trio.Event()
         try:
             with trio.CancelScope() as life.server:
@@ -235,15 +238,23 @@ async def open_kubelet(
     disconnect_trap: bool = True,
     admit_again: float = ADMIT_AGAIN,
     on_event: Callable[[Event], None] | None = None,
+    pod_resources: Path | None = None,
 ) -> AsyncIterator[KubeletStandIn]:
     """A kubelet that is not started yet, and stopped at the end; needs the bridge to be open.
 
     With `disconnect_trap` and `admit_again` as `PluginConnections` and `KubeletStandIn` have them.
+    `pod_resources` is where it serves that API, on a new socket in each life; None: nowhere.
     Raises `KubeletWillNotStart` if a real one would not run on this machine.
     """
     node = Node.create(machine, config)
     async with trio.open_nursery() as nursery:
         yield KubeletStandIn(
-            directory, node, EventLog(on_event), disconnect_trap, admit_again, nursery
+            directory,
+            node,
+            EventLog(on_event),
+            disconnect_trap,
+            admit_again,
+            nursery,
+            pod_resources,
         )
         nursery.cancel_scope.cancel()
