@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from numa_trio.cli import main
-from numa_trio.simulator import agent_child, simulation
+from numa_trio.simulator import agent_child, trial
 from numa_trio.simulator.machine_file import shipped_machines
 
 PYTHON = sys.executable
@@ -290,7 +290,7 @@ def test_agent_that_never_registers(
     agent: type[Agent], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is waited for without limit, and what was awaited is said."""
-    monkeypatch.setattr(simulation, "WAIT_LIMIT", 0.3)
+    monkeypatch.setattr(trial, "WAIT_LIMIT", 0.3)
     agent.becomes("import time; time.sleep(100)")
 
     assert simulate() == 1

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from numa_trio.plugin.messages import ContainerAllocation
 from numa_trio.simulator.admission import PluginFailed, Verdict, admit, scheduler_verdict
-from numa_trio.simulator.expectation import differences, expected_verdicts
+from numa_trio.simulator.expectation import differences
 from numa_trio.simulator.hints import Policy, Scope
+from numa_trio.simulator.ideal import IdealCluster, Offer
 from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.machine_file import load_machine, shipped_machines
 from numa_trio.workloads.pod import Container, ContainerKind, Resources
@@ -400,8 +401,9 @@ async def test_memory_that_fits_on_no_set_of_nodes(
         f"Pod was rejected: Allocate failed due to [memorymanager] {problem}, which is unexpected"
     )
     assert len(two_nodes.plugins.calls) == 3  # the third pod's was called, too
-    resources = list(two_nodes.plugins.resources.values())
-    expected = (await expected_verdicts(server, config, resources, pods)).verdicts
+    resources = tuple(two_nodes.plugins.resources.values())
+    ideal = IdealCluster.create(server, config, Offer(resources))
+    expected = [await ideal.admit(each) for each in pods]
     assert [differences(*both) for both in zip(expected, seen, strict=True)] == [[], [], []]
 
 

@@ -8,6 +8,7 @@ from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.admission import Verdict
 from numa_trio.simulator.builtin_pods import builtin_pods
 from numa_trio.simulator.expectation import broken_promises
+from numa_trio.simulator.ideal import Offer
 from numa_trio.simulator.node import Placement
 from numa_trio.workloads.pod import Container, Pod, Resources
 from numa_trio.workloads.quantity import parse_quantity
@@ -92,7 +93,7 @@ def test_without_a_node_nothing_is_promised() -> None:
 
 def test_there_is_a_builtin_pod_for_each_resource() -> None:
     """And one for two nodes only where the first and the last have none in common."""
-    names = [pod.name for pod in builtin_pods(NODES, [SLOTS[0], CPUS_1])]
+    names = [pod.name for pod in builtin_pods(NODES, Offer((SLOTS[0], CPUS_1)))]
     assert names[:2] == ["on-numa-0", "on-numa-1-cpu"]
     assert "two-nodes" in names
-    assert "two-nodes" not in [pod.name for pod in builtin_pods(NODES, [SLOTS[0], NEAR])]
+    assert "two-nodes" not in [pod.name for pod in builtin_pods(NODES, Offer((SLOTS[0], NEAR)))]

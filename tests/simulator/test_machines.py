@@ -30,12 +30,13 @@ def load(directory: Path, text: str) -> SimulatedMachine:
     return load_machine(file)
 
 
-def test_four_kinds_of_machine_ship() -> None:
-    """There is a plain server, one with many nodes, one with GPU memory, one with gaps."""
+def test_five_kinds_of_machine_ship() -> None:
+    """There is a plain server, one with many nodes, with GPU memory, with gaps, a tiny one."""
     assert list(shipped_machines()) == [
         "eight-node-epyc",
         "gpu-memory",
         "sparse",
+        "two-by-two",
         "two-node-server",
     ]
 

@@ -1,12 +1,13 @@
 """The pods that `simulate` runs where it is given none: the examples, and some for any machine."""
 
-from collections.abc import Sequence
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 
 from numa_trio.plugin.resource import NumaResource
+from numa_trio.simulator.counted_pods import with_counts
 from numa_trio.simulator.cpus import SimulatedMachine
+from numa_trio.simulator.ideal import Offer
 from numa_trio.workloads.manifest import load_manifests
 from numa_trio.workloads.pod import Container, Pod, Resources
 from numa_trio.workloads.quantity import parse_quantity
@@ -14,11 +15,13 @@ from numa_trio.workloads.quantity import parse_quantity
 _MEMORY = parse_quantity("64Mi")
 
 
-def builtin_pods(machine: SimulatedMachine, resources: Sequence[NumaResource]) -> tuple[Pod, ...]:
+def builtin_pods(machine: SimulatedMachine, offer: Offer) -> tuple[Pod, ...]:
     """A pod for each resource, the examples, and some that ask for what cannot be had.
 
-    The latter ask for half a CPU, for more CPUs than a node has, and for two nodes at once.
+    The latter ask for half a CPU, for more CPUs than a node has, and for two nodes at once. All
+    have the counts that they need, where there is something counted.
     """
+    resources = offer.slots
     folder = Path(str(files("numa_trio.simulator") / "examples"))
     examples = load_manifests(sorted(folder.glob("*.yaml"))).pods
     each_one = [_pod(f"on-{each.local_name}", Fraction(1), each) for each in resources]
@@ -30,7 +33,7 @@ def builtin_pods(machine: SimulatedMachine, resources: Sequence[NumaResource]) -
     ]
     if not {*first.numa_nodes} & {*last.numa_nodes}:
         odd.append(_pod("two-nodes", Fraction(1), first, last))
-    return (*each_one, *examples, *odd)
+    return tuple(with_counts(pod, offer) for pod in (*each_one, *examples, *odd))
 
 
 def _pod(name: str, cpus: Fraction, *resources: NumaResource) -> Pod:

@@ -1,0 +1,121 @@
+"""The options of `numa-trio simulate`."""
+
+import argparse
+from pathlib import Path
+
+_LONGEST = 30  # seconds for an option; a simulation waits twice as long for anything
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "--machine",
+        metavar="NAME|FILE|host",
+        help="two-node-server (the default), eight-node-epyc, gpu-memory, sparse, two-by-two (the"
+        " default of --scenario), a YAML file that describes a machine, or host for this one",
+    )
+    parser.add_argument(
+        "--pod",
+        action="extend",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="manifests of the pods to run (default: the examples and some more)",
+    )
+    parser.add_argument(
+        "--scenario",
+        choices=["overfull", "stranger", "large-init"],
+        help="instead of pods of your own, a story of a NUMA node that is full: more replicas than"
+        " fit; a pod that asks for no node but gets its CPUs; an init container larger than its"
+        " app",
+    )
+    parser.add_argument(
+        "--counted",
+        choices=["cpu", "cpu,memory"],
+        help="what is counted of each NUMA node as a resource of its own (default: NUMA_COUNTED,"
+        " else nothing); the built-in pods then ask for it, as the policy numa-counted-pods has"
+        " pods do",
+    )
+    parser.add_argument(
+        "--policy",
+        choices=["none", "best-effort", "restricted", "single-numa-node"],
+        default="single-numa-node",
+        help="kubelet's topology manager policy (default: single-numa-node)",
+    )
+    parser.add_argument(
+        "--scope",
+        choices=["container", "pod"],
+        default="container",
+        help="kubelet's topology manager scope (default: container)",
+    )
+    parser.add_argument(
+        "--capacity",
+        metavar="N",
+        help="slots of each NUMA node (default: NUMA_CAPACITY, else 100)",
+    )
+    parser.add_argument(
+        "--reserved-cpus",
+        type=int,
+        default=1,
+        metavar="N",
+        help="CPUs that kubelet keeps for the system (default: 1)",
+    )
+    parser.add_argument(
+        "--reserved-system-cpus",
+        metavar="LIST",
+        help="which CPUs these are, such as 0-1,8 (default: kubelet chooses)",
+    )
+    parser.add_argument(
+        "--full-pcpus-only",
+        action="store_true",
+        help="with the CPU manager's policy option of this name",
+    )
+    parser.add_argument(
+        "--prefer-closest-numa-nodes",
+        action="store_true",
+        help="with the topology manager's policy option of this name",
+    )
+    parser.add_argument(
+        "--max-allowable-numa-nodes",
+        type=int,
+        default=8,
+        metavar="N",
+        help="the topology manager's policy option of this name (default: 8)",
+    )
+    parser.add_argument(
+        "--admit-again",
+        type=_seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="from the new kubelet.sock until kubelet admits the running pods again (default: 2)",
+    )
+    parser.add_argument(
+        "--hold-agent",
+        type=_seconds,
+        metavar="SECONDS",
+        help="freeze the agent while kubelet restarts, until so long after the new kubelet.sock:"
+        " a look at what happens to running pods when a plugin is late",
+    )
+    parser.add_argument(
+        "--output",
+        choices=["text", "json"],
+        default="text",
+        help="a timeline and a table for people or JSON for programs (default: text)",
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="show the agent's log, also if all went well"
+    )
+    parser.epilog = (
+        "Exit status: 0 if every pod got what its manifest asks for, or was refused for the reason"
+        " that a real kubelet gives; 1 if not; 2 for a bad file or configuration; 129, 130 or 143"
+        " if SIGHUP, SIGINT (Ctrl-C) or SIGTERM ended it. The agent takes its other settings from"
+        " the environment, as `numa-trio run` does."
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds from 0 to {_LONGEST}")
+    return seconds

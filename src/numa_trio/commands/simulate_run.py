@@ -1,0 +1,74 @@
+"""Runs what `numa-trio simulate` is to do until it is done, or until a signal ends it."""
+
+import signal
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+from attrs import frozen
+
+from numa_trio.simulator.report import as_object, print_report
+from numa_trio.simulator.scenario_report import print_scenario, scenario_as_object
+from numa_trio.simulator.scenario_run import play
+from numa_trio.simulator.scenarios import Scenario
+from numa_trio.simulator.simulation import Plan, simulate
+from numa_trio.simulator.trial import Observer, Setup
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@frozen
+class Result:
+    """What came of it: what was not as it should be, and the report for programs and people."""
+
+    problems: Sequence[str]
+    as_object: Callable[[], dict[str, object]]
+    show: Callable[["Console"], None]
+
+
+@frozen
+class Job:
+    """What is to be done, and with which machine, kubelet and agent."""
+
+    setup: Setup
+    plan: Plan | Scenario
+
+    async def run(self, directory: Path, observer: Observer) -> Result:
+        """Do it, in an empty directory."""
+        plan, setup = self.plan, self.setup
+        if isinstance(plan, Scenario):
+            outcome = await play(plan, setup, directory, observer)
+            return Result(
+                outcome.problems,
+                partial(scenario_as_object, plan, setup, outcome),
+                partial(print_scenario, plan, setup, outcome),
+            )
+        report = await simulate(plan, directory, observer)
+        return Result(
+            report.problems, partial(as_object, plan, report), partial(print_report, plan, report)
+        )
+
+
+async def run_job(job: Job, directory: Path, observer: Observer) -> Result | signal.Signals:
+    """The result, or the signal that said to leave off."""
+    outcome: Result | signal.Signals | None = None
+
+    async def leave_off() -> None:
+        nonlocal outcome
+        async for number in signals:
+            outcome = signal.Signals(number)
+            nursery.cancel_scope.cancel()
+
+    # Under nohup the end of the terminal is to be ignored.
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    hangup = () if ignored else (signal.SIGHUP,)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *hangup) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(leave_off)
+            outcome = await job.run(directory, observer)
+            nursery.cancel_scope.cancel()
+    assert outcome is not None
+    return outcome

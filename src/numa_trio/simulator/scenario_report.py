@@ -1,0 +1,124 @@
+"""What a scenario came to: a table for people with a column for each step, one object for programs.
+
+docs/simulate.md has the fields of the object.
+"""
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from numa_trio.simulator.report import outcome_of, pod_of, settings_of
+from numa_trio.simulator.scenario_run import Outcome, Phase, PodState, ScenarioReport
+from numa_trio.simulator.scenarios import Scenario
+from numa_trio.simulator.trial import Setup
+from numa_trio.topology.lists import format_list
+
+_STYLES = {Phase.RUNNING: "green", Phase.PENDING: "yellow", Phase.FAILED: "red"}
+
+_UNCOUNTED = (
+    "The scheduler sees the CPUs of the server, not those of a NUMA node. It sends pods to a node",
+    "that is full, and kubelet refuses them for good. A controller creates others, which fail too.",
+    "If its CPUs are counted, they wait: NUMA_COUNTED=cpu in the cluster, --counted cpu here.",
+)
+
+
+def print_scenario(
+    scenario: Scenario, setup: Setup, report: ScenarioReport, console: Console
+) -> None:
+    """How the pods were after each step, and what was not as it should be."""
+    counted = ", ".join(setup.offer.counted) or "nothing"
+    console.print(f"{scenario.title}. Counted: {counted}.\n", style="bold", soft_wrap=True)
+    console.print(_table(scenario, report))
+    console.print()
+    for line in (*_remarks(report), *_advice(setup, report)):
+        console.print(line, soft_wrap=True)
+    for problem in report.problems:
+        console.print(f"Not as it should be: {problem}", style="red", soft_wrap=True)
+    if not report.problems:
+        console.print("A real cluster treats these pods alike.", style="green", soft_wrap=True)
+
+
+def scenario_as_object(
+    scenario: Scenario, setup: Setup, report: ScenarioReport
+) -> dict[str, object]:
+    """The report in types that JSON has."""
+    return {
+        **settings_of(setup, report),
+        "scenario": scenario.name,
+        "steps": [
+            {
+                "event": outcome.step.event,
+                "pods": [
+                    {"phase": state.phase, **_details(setup, state)}
+                    for state in outcome.pods.values()
+                ],
+                "counted": {
+                    name: {"allocatable": count.healthy, "capacity": count.capacity}
+                    for name, count in outcome.counted.items()
+                },
+            }
+            for outcome in report.outcomes
+        ],
+    }
+
+
+def _details(setup: Setup, state: PodState) -> dict[str, object]:
+    if state.phase is Phase.DELETED:
+        return {**outcome_of(state.verdict), "containers": []}
+    return pod_of(setup.machine, state.verdict)
+
+
+def _table(scenario: Scenario, report: ScenarioReport) -> Table:
+    outcomes = report.outcomes
+    events = (outcome.step.event for outcome in outcomes)
+    table = Table("", *events, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 2, 0, 0))
+    for pod in scenario.pods:
+        states = (outcome.pods.get(pod.name) for outcome in outcomes)
+        table.add_row(pod.name, *(_cell(state) for state in states))
+    for name in outcomes[-1].counted if outcomes else ():
+        local_name = name.partition("/")[2]
+        if local_name.startswith(f"numa-{scenario.numa_node}-"):
+            table.add_row(local_name, *(_count(outcome, name) for outcome in outcomes))
+    return table
+
+
+def _cell(state: PodState | None) -> Text:
+    if state is None:
+        return Text("")
+    words: str = state.phase
+    if state.phase is Phase.RUNNING:
+        *others, app = state.verdict.placements
+        words += f" on CPU {format_list(app.cpus)}"
+        words += "".join(f", {each.container.name} {format_list(each.cpus)}" for each in others)
+    elif state.phase is Phase.FAILED:
+        words += f": {state.verdict.reason}"
+    return Text(words, style=_STYLES.get(state.phase, ""))
+
+
+def _count(outcome: Outcome, name: str) -> str:
+    count = outcome.counted[name]
+    return f"{count.healthy} of {count.capacity} healthy"
+
+
+def _remarks(report: ScenarioReport) -> Iterator[str]:
+    """What the scheduler and kubelet say of pods that did not run, each time it is new."""
+    refused: dict[str, list[str]] = {}
+    for outcome in report.outcomes:
+        for name, state in outcome.pods.items():
+            verdict = state.verdict
+            if not verdict.admitted:
+                names = refused.setdefault(f"{verdict.reason}: {verdict.message}", [])
+                if name not in names:
+                    names.append(name)
+    for why, names in refused.items():
+        yield f"{', '.join(names)}: {why}"
+
+
+def _advice(setup: Setup, report: ScenarioReport) -> tuple[str, ...]:
+    """How pods that kubelet refused could have waited."""
+    states = [state for outcome in report.outcomes for state in outcome.pods.values()]
+    failed = any(state.phase is Phase.FAILED for state in states)
+    return _UNCOUNTED if failed and not setup.offer.counted else ()
