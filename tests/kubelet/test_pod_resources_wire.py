@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numa_trio.kubelet.api import v1 as api
-from numa_trio.kubelet.rpc.pod_resources_wire import decode_allocatable, decode_holdings
+from numa_trio.kubelet.rpc.pod_resources_wire import HoldingsReader, decode_allocatable
 from numa_trio.kubelet.rpc.wire import MalformedMessage
 from numa_trio.plugin.holdings import Allocatable, ContainerHoldings, MemoryBlock
 
@@ -87,7 +87,22 @@ def holdings(message: api.ListPodResourcesResponse) -> tuple[ContainerHoldings, 
 @given(lists)
 def test_reads_lists_as_the_generated_messages_do(message: api.ListPodResourcesResponse) -> None:
     """Names, devices, CPUs and memory of every container, whatever they are."""
-    assert decode_holdings(bytes(message)) == holdings(message)
+    assert HoldingsReader().decode(bytes(message)) == holdings(message)
+
+
+@given(lists, lists)
+def test_reads_a_list_after_another_as_if_it_were_the_first(
+    before: api.ListPodResourcesResponse, message: api.ListPodResourcesResponse
+) -> None:
+    """What is remembered of pods that are as they were changes nothing, good or bad."""
+    reader = HoldingsReader()
+    mixed = api.ListPodResourcesResponse(
+        pod_resources=[*message.pod_resources, *before.pod_resources]
+    )
+    assert reader.decode(bytes(before)) == HoldingsReader().decode(bytes(before))
+    with contextlib.suppress(MalformedMessage):
+        reader.decode(bytes(before)[:-1])
+    assert reader.decode(bytes(mixed)) == HoldingsReader().decode(bytes(mixed))
 
 
 @given(allocatables)
@@ -106,7 +121,7 @@ def test_damaged_answers_are_malformed_or_read(data: bytes, draw: st.DataObject)
     for place in draw.draw(st.lists(st.integers(0, max(0, len(data) - 1)), max_size=3)):
         if changed:
             changed[place] = draw.draw(st.integers(0, 255))
-    for decode in (decode_holdings, decode_allocatable):
+    for decode in (HoldingsReader().decode, decode_allocatable):
         with contextlib.suppress(MalformedMessage):
             decode(bytes(changed))
 
@@ -137,7 +152,7 @@ def test_unknown_fields_are_skipped() -> None:
     container = bytes(api.ContainerResources(name="app", cpu_ids=[1])) + b"\x2a\x02\x08\x01"
     pod = bytes(api.PodResources(name="p", namespace="n")) + b"\x1a" + bytes([len(container)])
     pod += container + b"\x98\x06\x01"
-    assert decode_holdings(b"\x0a" + bytes([len(pod)]) + pod) == (
+    assert HoldingsReader().decode(b"\x0a" + bytes([len(pod)]) + pod) == (
         ContainerHoldings("n", "p", "app", {}, frozenset({1}), ()),
     )
     assert issubclass(api.ListPodResourcesResponse, Message)

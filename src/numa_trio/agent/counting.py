@@ -126,16 +126,21 @@ class Counting:
     async def follow(self) -> NoReturn:
         """Ask every `interval` seconds, or sooner where there is a reason, for ever."""
         while True:
-            outcome = await self._look()
-            self.looks[outcome] += 1
-            if outcome is not Look.ANSWERED:
-                self.counted.refresh()
-            if outcome is Look.ANSWERED:
-                self._backoff.reset()
-                self._due = trio.current_time() + self.interval
-            else:
-                self._due = trio.current_time() + self._backoff.next_delay()
-            await self._until_due()
+            async with self.connect(self.socket) as kubelet:  # anew after each failure
+                outcome = Look.ANSWERED
+                while outcome is not Look.FAILED:
+                    outcome = await self._look(kubelet)
+                    self._note(outcome)
+                    await self._until_due()
+
+    def _note(self, outcome: Look) -> None:
+        self.looks[outcome] += 1
+        if outcome is Look.ANSWERED:
+            self._backoff.reset()
+            self._due = trio.current_time() + self.interval
+        else:
+            self.counted.refresh()
+            self._due = trio.current_time() + self._backoff.next_delay()
 
     async def _until_due(self) -> None:
         over = False
@@ -145,18 +150,16 @@ class Counting:
                 await hastened.wait()
             over = waiting.cancelled_caught
 
-    async def _look(self) -> Look:
+    async def _look(self, kubelet: PodResources) -> Look:
         try:
             life = SocketIdentity.at(self.socket)
             starting = life is not None and life != self._life and self._age(life) < _STARTING
             if starting and self._allocatable is not None:
                 return Look.INCOMPLETE
-            async with self.connect(self.socket) as kubelet:
-                if self._allocatable is None or life != self._life:
-                    allocatable = await kubelet.allocatable()
-                else:
-                    allocatable = self._allocatable
-                holdings = await kubelet.list_holdings()
+            allocatable = self._allocatable
+            if allocatable is None or life != self._life:
+                allocatable = await kubelet.allocatable()
+            holdings = await kubelet.list_holdings()
         except (PodResourcesUnavailable, OSError) as failure:
             self._tell(str(failure))
             return Look.FAILED

@@ -16,7 +16,7 @@ from grpclib.exceptions import GRPCError
 from numa_trio.kubelet.api import v1 as api
 from numa_trio.kubelet.errors import PodResourcesUnavailable
 from numa_trio.kubelet.rpc.internals import received_bytes
-from numa_trio.kubelet.rpc.pod_resources_wire import decode_allocatable, decode_holdings
+from numa_trio.kubelet.rpc.pod_resources_wire import HoldingsReader, decode_allocatable
 from numa_trio.kubelet.rpc.wire import MalformedMessage
 from numa_trio.plugin.holdings import Allocatable, ContainerHoldings
 
@@ -33,7 +33,7 @@ _PREFIX = struct.Struct(">?I")  # whether a message is compressed, and its lengt
 
 
 class PodResourcesClient:
-    """One connection to pod-resources/kubelet.sock, made when it is needed.
+    """One connection to pod-resources/kubelet.sock, made when it is needed, and anew if broken.
 
     Every call raises `PodResourcesUnavailable`, and takes `DEADLINE` at most.
     """
@@ -41,6 +41,7 @@ class PodResourcesClient:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._channel = grpclib.client.Channel(path=os.fspath(path))
+        self._reader = HoldingsReader()
 
     async def allocatable(self) -> Allocatable:
         """Call GetAllocatableResources; the devices in the answer are left out."""
@@ -50,7 +51,7 @@ class PodResourcesClient:
 
     async def list_holdings(self) -> tuple[ContainerHoldings, ...]:
         """Call List."""
-        return await self._call("List", api.ListPodResourcesRequest(), decode_holdings)
+        return await self._call("List", api.ListPodResourcesRequest(), self._reader.decode)
 
     def close(self) -> None:
         """Close the connection."""

@@ -24,14 +24,26 @@ def decode_allocatable(data: bytes) -> Allocatable:
     return Allocatable(frozenset(cpus), tuple(memory))
 
 
-def decode_holdings(data: bytes) -> tuple[ContainerHoldings, ...]:
-    """ListPodResourcesResponse. Raises `MalformedMessage`."""
-    return tuple(
-        container
-        for number, wire_type, value in fields_of(data)
-        if number == 1
-        for container in _pod(_bytes(wire_type, value))
-    )
+class HoldingsReader:
+    """Reads one ListPodResourcesResponse after the other.
+
+    Most pods are as they were the last time, to the byte, and need not be read again.
+    """
+
+    def __init__(self) -> None:
+        self._read: dict[bytes, tuple[ContainerHoldings, ...]] = {}
+
+    def decode(self, data: bytes) -> tuple[ContainerHoldings, ...]:
+        """The containers of all pods. Raises `MalformedMessage`."""
+        before, self._read = self._read, {}
+        containers: list[ContainerHoldings] = []
+        for number, wire_type, value in fields_of(data):
+            if number == 1:
+                pod = _bytes(wire_type, value)
+                read = before.get(pod)
+                self._read[pod] = tuple(_pod(pod)) if read is None else read
+                containers += self._read[pod]
+        return tuple(containers)
 
 
 def _pod(data: bytes) -> Iterator[ContainerHoldings]:
