@@ -142,6 +142,14 @@ LET_IN = [
         "CPUs and memory counted beside the slot",
         pod(container("app", 0, cpu=4, memory="2Gi", counted={"0-cpu": 4, "0-memory": 2})),
     ),
+    Case(
+        "CPUs and memory counted without a slot: one node",
+        pod(container("app", counted={"0-cpu": 1, "0-memory": 1})),
+    ),
+    Case(
+        "resources of others that end alike",
+        pod(container("app", 0, cpu=2, memory="2Gi", others=("gpu/x-cpu", "gpu/x-memory"))),
+    ),
     Case("CPUs counted without a slot", pod(container("app", cpu=4, counted={"0-cpu": 4}))),
     Case(
         "memory counted and nothing else, more than is needed",

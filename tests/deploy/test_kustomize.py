@@ -13,6 +13,7 @@ import yaml
 from deploy.contract import assert_contract, assert_settings_exist, the_container
 from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS, REPOSITORY
 from deploy.schemas import FOREIGN_KINDS, NEWEST, OLDEST, assert_valid
+from numa_trio.kubelet.pod_resources import KNOWN_SOCKETS
 
 pytestmark = pytest.mark.kubectl
 
@@ -219,11 +220,9 @@ def test_counting_mounts_the_pod_resources_directory_and_nothing_else(
     assert_sound(manifests, OLDEST, NEWEST)
     daemonset = one(manifests, "DaemonSet")
     mount, host_path = unmount(daemonset, "pod-resources")
-    assert mount == {
-        "name": "pod-resources",
-        "mountPath": "/var/lib/kubelet/pod-resources",
-        "readOnly": True,
-    }
+    # The first place where the agent looks, so that nothing has to be set.
+    inside = str(KNOWN_SOCKETS[0].parent)
+    assert mount == {"name": "pod-resources", "mountPath": inside, "readOnly": True}
     path = f"{root_directories()[overlay]}/pod-resources"
     assert host_path == {"path": path, "type": "Directory"}
     assert f"| Pod resources | `{path}` |" in (

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from deploy.admission import MutatingPolicy, ValidatingPolicy, as_admitted
 from deploy.manifests import BINDINGS, INIT_BINDING, INIT_POLICY, PARAMETERS, POLICY
-from deploy.pods import LET_IN, NOT_OURS, REFUSED, Case, Object, container, pod, sidecar
+from deploy.pods import (
+    LET_IN,
+    NOT_OURS,
+    REFUSED,
+    Case,
+    Object,
+    container,
+    pod,
+    sidecar,
+    with_limits,
+)
 
 OPT_IN = {"numa-align/copy-to-init-containers": "true"}
 
@@ -122,6 +132,28 @@ def test_one_node_per_pod_is_the_default(policy: ValidatingPolicy) -> None:
     apart = pod(container("app", 0), container("other", 1))
     assert codes(policy.refusals(apart, PARAMETERS)) == ["NA005"]
     assert codes(policy.refusals(apart, {"metadata": {"name": "numa-aligned-pods"}})) == ["NA005"]
+
+
+@pytest.mark.parametrize(
+    ("resources", "broken"),
+    [
+        ({"near-data": 1, "near-data-cpu": 1, "near-data-memory": 1}, []),
+        ({"near-data-cpu": 1}, []),
+        ({"near-data": 1, "near-data-cpu": 2}, ["NA007"]),
+        ({"near-data": 1, "near-log-cpu": 1}, ["NA005"]),
+        ({"near-data": 1, "numa-0": 1}, ["NA005"]),
+        ({"near-data": 1, "numa-0-cpu": 1}, ["NA005"]),
+        ({"near-cpu": 7}, []),  # near something that is called cpu, not counted
+    ],
+    ids=" ".join,
+)
+def test_near_names_are_nodes_of_their_own(
+    policy: ValidatingPolicy, resources: Object, broken: list[str]
+) -> None:
+    """What is counted belongs to the name before the ending; a policy knows no node behind it."""
+    more = {f"numa-align/{name}": amount for name, amount in resources.items()}
+    asking = pod(with_limits(container("app"), more))
+    assert codes(policy.refusals(asking, PARAMETERS)) == broken
 
 
 def _labels_match(selector: Object, labels: Object) -> bool:
