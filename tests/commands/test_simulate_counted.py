@@ -66,22 +66,23 @@ def test_built_in_pods_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
         assert each["allocatable"]["numa-align/numa-1-cpu"] == 32
 
 
-def test_scenario_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    """A step has the phase of each pod, what its containers have, and what is counted."""
-    assert simulate("--scenario", "large-init", "--counted", "cpu", "--output", "json") == 0
+def test_stranger(capsys: pytest.CaptureFixture[str]) -> None:
+    """After the agent's next look, pods wait for CPUs that a stranger has, until it leaves."""
+    assert simulate("--scenario", "stranger", "--counted", "cpu,memory", "--output", "json") == 0
 
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert (document["scenario"], document["ok"]) == ("large-init", True)
+    assert (document["scenario"], document["ok"]) == ("stranger", True)
     steps = document["steps"]
     assert [{pod["name"]: pod["phase"] for pod in step["pods"]} for step in steps] == [
-        {"large-init": "Running"},
-        {"large-init": "Running", "second": "Pending"},
-        {"large-init": "Deleted", "second": "Running"},
+        {"stranger": "Running"},
+        {"stranger": "Running", "aligned": "Pending"},
+        {"stranger": "Deleted", "aligned": "Running"},
     ]
-    large, second = steps[1]["pods"]
-    assert [each["cpus"] for each in large["containers"]] == ["2-3", "2"]
-    assert second["message"] == "0/1 nodes are available: 1 Insufficient numa-align/numa-1-cpu."
-    assert steps[2]["counted"]["numa-align/numa-1-cpu"] == {"allocatable": 2, "capacity": 2}
+    cpus = [step["counted"]["numa-align/numa-1-cpu"] for step in steps]
+    assert cpus == [{"allocatable": n, "capacity": 2} for n in (0, 0, 2)]
+    stranger, aligned = steps[1]["pods"]
+    assert [each["cpus"] for each in stranger["containers"]] == ["2-3"]
+    assert aligned["message"] == "0/1 nodes are available: 1 Insufficient numa-align/numa-1-cpu."
 
 
 @pytest.mark.parametrize(

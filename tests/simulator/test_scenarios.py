@@ -161,6 +161,15 @@ def test_memory_unit_is_the_agents() -> None:
     assert counted["numa-1-memory"] == 7
 
 
+def test_what_cannot_be_counted_has_a_reason() -> None:
+    """A unit that would make too many devices, or none, is named as the agent names it."""
+    for unit, reason in [(1024, "it would have"), (64 * GIB, "less than one NUMA_MEMORY_UNIT")]:
+        ideal = IdealCluster.create(NODES, CONFIG, Offer(offer(NODES).slots, CPUS_AND_MEMORY, unit))
+        assert [each.local_name for each in ideal.counted] == ["numa-0-cpu", "numa-1-cpu"]
+        assert ideal.reasons.keys() == {"numa-align/numa-0-memory", "numa-align/numa-1-memory"}
+        assert all(each.startswith(reason) for each in ideal.reasons.values())
+
+
 async def test_stand_in_answers_by_what_it_has_given_away(tmp_path: Path) -> None:
     """Over the real API come the CPUs, memory and containers of the node."""
     socket = tmp_path / "pod-resources.sock"

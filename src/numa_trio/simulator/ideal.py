@@ -59,10 +59,14 @@ class _PerfectPlugins:
 
 @define(eq=False)
 class IdealCluster:
-    """A cluster of one node, whose agent sees at once what kubelet has given away."""
+    """A cluster of one node, whose agent sees at once what kubelet has given away.
+
+    `reasons` say why something is not counted, by the full name of the resource.
+    """
 
     node: Node
     offer: Offer
+    reasons: dict[str, str] = field(init=False, factory=dict)
     _resources: dict[str, NumaResource] = field(factory=dict)
 
     @classmethod
@@ -118,7 +122,8 @@ class IdealCluster:
                 room = cpu_room(allocatable, holdings, cpus_of[numa_node], full_name)
             else:
                 room = memory_room(allocatable, holdings, numa_node, unit, full_name)
-            if why_not_counted(kind, allocatable, room.total, format_bytes(unit)):
+            if reason := why_not_counted(kind, allocatable, room.total, format_bytes(unit)):
+                self.reasons[full_name] = reason
                 continue
             before = self._resources.get(full_name)
             resource = NumaResource(name, base.numa_nodes, room.total, base.domain)

@@ -35,8 +35,7 @@ def print_report(plan: Plan, report: Report, console: Console) -> None:
         console.print(_table(plan.setup.machine, each.verdicts))
         for line in (*_remarks(each.verdicts), *_counts(plan.setup, each)):
             console.print(line, soft_wrap=True)
-    for problem in report.problems:
-        console.print(f"Not as it should be: {problem}", style="red", soft_wrap=True)
+    print_problems(plan.setup, report, console)
     if not report.problems:
         pods = f"Each of the {len(plan.pods)} pods" if len(plan.pods) > 1 else "The pod"
         console.print(
@@ -44,10 +43,16 @@ def print_report(plan: Plan, report: Report, console: Console) -> None:
             style="green",
             soft_wrap=True,
         )
-    elif plan.setup.config.policy in {Policy.NONE, Policy.BEST_EFFORT}:
+
+
+def print_problems(setup: Setup, record: Record, console: Console) -> None:
+    """What was not as it should be, if anything."""
+    for problem in record.problems:
+        console.print(f"Not as it should be: {problem}", style="red", soft_wrap=True)
+    if record.problems and setup.config.policy in {Policy.NONE, Policy.BEST_EFFORT}:
         console.print(
-            f"(With the topology manager policy {plan.setup.config.policy}, kubelet does not"
-            " promise to place pods on the node that they ask for.)",
+            f"(With the topology manager policy {setup.config.policy}, kubelet does not promise"
+            " to place pods on the node that they ask for.)",
             soft_wrap=True,
         )
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from numa_trio.simulator.report import outcome_of, pod_of, settings_of
+from numa_trio.simulator.report import outcome_of, pod_of, print_problems, settings_of
 from numa_trio.simulator.scenario_run import Outcome, Phase, PodState, ScenarioReport
 from numa_trio.simulator.scenarios import Scenario
 from numa_trio.simulator.trial import Setup
@@ -21,7 +21,7 @@ _STYLES = {Phase.RUNNING: "green", Phase.PENDING: "yellow", Phase.FAILED: "red"}
 _UNCOUNTED = (
     "The scheduler sees the CPUs of the server, not those of a NUMA node. It sends pods to a node",
     "that is full, and kubelet refuses them for good. A controller creates others, which fail too.",
-    "If its CPUs are counted, they wait: NUMA_COUNTED=cpu in the cluster, --counted cpu here.",
+    "Where CPUs are counted, such pods wait: NUMA_COUNTED=cpu in the cluster, --counted cpu here.",
 )
 
 
@@ -35,10 +35,9 @@ def print_scenario(
     console.print()
     for line in (*_remarks(report), *_advice(setup, report)):
         console.print(line, soft_wrap=True)
-    for problem in report.problems:
-        console.print(f"Not as it should be: {problem}", style="red", soft_wrap=True)
+    print_problems(setup, report, console)
     if not report.problems:
-        console.print("A real cluster treats these pods alike.", style="green", soft_wrap=True)
+        console.print("A real cluster does the same.", style="green", soft_wrap=True)
 
 
 def scenario_as_object(

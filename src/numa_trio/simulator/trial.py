@@ -214,6 +214,8 @@ async def open_trial(
         async with agent_child(variables, directory / AGENT_LOG) as agent:
             trial = Trial(kubelet, agent, ideal, pod_resources, observer, notes)
             trial.tell(f"the agent was started as process {agent}")
+            for name, reason in ideal.reasons.items():
+                trial.tell(f"{name} cannot be counted: {reason}")
             await trial.wait_for_resources("the agent to register its resources")
             yield trial
             observer.waiting("the agent to end")
