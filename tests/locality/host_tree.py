@@ -10,11 +10,13 @@ from attrs import frozen
 
 from numa_trio.locality.host import Host
 from numa_trio.locality.places import find_places
-from numa_trio.locality.result import Place, Resolution
+from numa_trio.locality.result import Outcome, Place, Resolution
 from numa_trio.locality.survey import Survey
 from numa_trio.locality.target import parse_target
 from numa_trio.topology.machine import Machine, NumaNode
 
+# What is below md0 of two-node-vm.
+MIRRORED = ("nvme0n1p1+nvme2n1p1", "nvme0n1+nvme2n1", "0000:81:00.0+0000:41:00.0")
 FIXTURES = Path(__file__).parents[1] / "fixtures/devices"
 
 
@@ -149,6 +151,21 @@ class HostTree:
         """The one place of a target."""
         (place,) = find_places(self.survey(machine, rooted=rooted), parse_target(target))
         return place.resolution
+
+
+def near(resolution: Resolution) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """The nodes and the chain of something that has nodes."""
+    assert resolution.outcome is Outcome.NEAR, resolution
+    assert resolution.reason is None
+    return resolution.nodes, resolution.chain
+
+
+def unknown(resolution: Resolution) -> str:
+    """Why something that is there has no nodes."""
+    assert resolution.outcome is Outcome.UNKNOWN, resolution
+    assert resolution.nodes == ()
+    assert resolution.reason is not None
+    return resolution.reason
 
 
 @cache

@@ -1,10 +1,19 @@
 """The devices of a machine that a target could name: their nodes, and how people know them."""
 
+import posixpath
+from collections.abc import Callable
 from pathlib import Path
 
 from attrs import frozen
 
-from numa_trio.locality.files import Unreadable, is_link, names_in, read_text, real_folder
+from numa_trio.locality.files import (
+    Unreadable,
+    is_link,
+    link_target,
+    names_in,
+    read_text,
+    real_folder,
+)
 from numa_trio.locality.network import interfaces_folder
 from numa_trio.locality.resolve import resolve_device
 from numa_trio.locality.result import Resolution
@@ -58,8 +67,7 @@ def disks(survey: Survey) -> list[Disk]:
     folder = survey.host.sysfs / "class/block"
     return [
         Disk(resolve_device(survey, device), _model(device.folder), _size(device.folder))
-        for device in _devices(folder, Kind.DISK)
-        if _has_hardware(device.folder) and _text(device.folder / "hidden") != "1"
+        for device in _devices(folder, Kind.DISK, _is_disk)
     ]
 
 
@@ -77,14 +85,13 @@ def interfaces(survey: Survey) -> list[Interface]:
             _driver(device.folder / "device"),
             _speed(device.folder),
         )
-        for device in _devices(folder, Kind.NET)
-        if _has_hardware(device.folder)
+        for device in _devices(folder, Kind.NET, _has_hardware)
     ]
 
 
 def infiniband(survey: Survey) -> list[Infiniband]:
     """The InfiniBand devices in order of name."""
-    devices = _devices(survey.host.sysfs / "class/infiniband", Kind.IB)
+    devices = _devices(survey.host.sysfs / "class/infiniband", Kind.IB, lambda _: True)
     return [Infiniband(resolve_device(survey, device)) for device in devices]
 
 
@@ -96,25 +103,35 @@ def gpus(survey: Survey) -> list[Card]:
             _driver(device.folder),
             _pci_model(device.folder),
         )
-        for device in _devices(survey.host.sysfs / "bus/pci/devices", Kind.PCI)
-        if (_text(device.folder / "class") or "").startswith(_GPU_CLASSES)
+        for device in _devices(survey.host.sysfs / "bus/pci/devices", Kind.PCI, _is_gpu)
     ]
 
 
-def _devices(folder: Path, kind: Kind) -> list[Device]:
+def _devices(folder: Path, kind: Kind, wanted: Callable[[Path], bool]) -> list[Device]:
+    """The devices of a class that are wanted, as far as they can be seen, not above `_MOST`."""
     try:
-        names = names_in(folder)[:_MOST]
+        names = names_in(folder)
     except Unreadable:
         return []
-    found = []
+    found: list[Device] = []
     for name in names:
+        if len(found) == _MOST:
+            break
         try:
             real = real_folder(folder / name)
         except Unreadable:
             continue
-        if real is not None:
+        if real is not None and wanted(real):
             found.append(Device(name.replace("!", "/"), real, kind))
     return found
+
+
+def _is_disk(folder: Path) -> bool:
+    return _has_hardware(folder) and _text(folder / "hidden") != "1"
+
+
+def _is_gpu(folder: Path) -> bool:
+    return (_text(folder / "class") or "").startswith(_GPU_CLASSES)
 
 
 def _has_hardware(folder: Path) -> bool:
@@ -143,11 +160,8 @@ def _speed(interface: Path) -> int | None:
 
 
 def _driver(device: Path) -> str | None:
-    try:
-        folder = real_folder(device / "driver")
-    except Unreadable:
-        return None
-    return None if folder is None else folder.name
+    target = link_target(device / "driver")
+    return None if target is None else posixpath.basename(target)
 
 
 def _pci_model(card: Path) -> str | None:

@@ -98,7 +98,7 @@ def follow_links(root: Path, path: str, may_look: Callable[[str], bool]) -> str:
         here = posixpath.join(real, step)
         if not may_look(here):
             return posixpath.join(here, *steps)
-        target = _link(inside(root, here))
+        target = link_target(inside(root, here))
         if target is None:
             real = here
             continue
@@ -115,7 +115,8 @@ def inside(root: Path, path: str) -> Path:
     return root / path.lstrip("/")
 
 
-def _link(path: Path) -> str | None:
+def link_target(path: Path) -> str | None:
+    """What a symbolic link says; None if it is none, or cannot be seen."""
     try:
         return str(path.readlink())
     except OSError:  # no link, or nothing at all

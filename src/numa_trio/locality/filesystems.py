@@ -1,5 +1,6 @@
 """File systems: the devices on which what lies at a path of the host is stored."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,25 +16,15 @@ _ON_SERVERS = frozenset(
     | {"beegfs", "gpfs", "glusterfs", "orangefs", "wekafs"}
 )
 _IN_MEMORY = frozenset({"tmpfs", "ramfs", "rootfs", "devtmpfs", "hugetlbfs"})
+# Between the layers of an overlay; one within a path is escaped.
+_COLON = re.compile(r"(?<!\\):")
 _UDEV = "/run/udev/data"
-
-
-def mount_of(survey: Survey, path: str) -> Mount | DeadEnd:
-    """The mount on which the host's path lies, with links followed as far as they can be seen.
-
-    Raises `Unreadable`.
-    """
-    table = survey.mounts()
-    if isinstance(table, DeadEnd):
-        return table
-    mount = table.holding(survey.without_links(path))
-    return unseen("the host's mount table has no mount at /") if mount is None else mount
 
 
 def below_file(survey: Survey, file: HostFile) -> tuple[Thing, ...] | DeadEnd:
     """What a file is stored on. Raises `Unreadable`."""
-    mount = mount_of(survey, file.path)
-    return mount if isinstance(mount, DeadEnd) else below_mount(survey, mount)
+    spot = survey.spot(file.path)
+    return spot if isinstance(spot, DeadEnd) else below_mount(survey, spot.mount)
 
 
 def below_mount(survey: Survey, mount: Mount) -> tuple[Thing, ...] | DeadEnd:
@@ -75,7 +66,8 @@ def _of_overlay(mount: Mount) -> tuple[Thing, ...] | DeadEnd:
     """The folder that takes what is written; of a read-only overlay the uppermost."""
     folder = mount.options.get("upperdir")
     if not folder:
-        folder = mount.options.get("lowerdir", mount.options.get("lowerdir+", "")).split(":")[0]
+        layers = mount.options.get("lowerdir") or mount.options.get("lowerdir+", "")
+        folder = _COLON.split(layers)[0].replace("\\:", ":")
     if not folder.startswith("/"):
         return DeadEnd(f"{mount.point} is an overlay of folders that it does not name in full")
     return (HostFile(folder),)

@@ -4,10 +4,10 @@ from attrs import frozen
 
 from numa_trio.locality.block import find_disk
 from numa_trio.locality.files import Unreadable, exists, real_folder
-from numa_trio.locality.filesystems import below_mount, mount_of
+from numa_trio.locality.filesystems import below_mount
 from numa_trio.locality.network import find_infiniband, find_interface
 from numa_trio.locality.result import Outcome
-from numa_trio.locality.survey import Survey, may_hang
+from numa_trio.locality.survey import Spot, Survey
 from numa_trio.locality.target import Kind, Target
 from numa_trio.locality.things import DeadEnd, Device, Thing, absent, unseen
 
@@ -70,17 +70,17 @@ def _find_by_name(survey: Survey, name: str) -> Device | DeadEnd:
 
 
 def _find_mount(survey: Survey, target: Target) -> Found | DeadEnd:
-    mount = mount_of(survey, target.name)
-    if isinstance(mount, DeadEnd):
-        return mount
-    path = survey.without_links(target.name)
+    spot = survey.spot(target.name)
+    if isinstance(spot, DeadEnd):
+        return spot
+    path, mount = spot.path, spot.mount
     upon = mount.point == path
     if target.prefixed and not upon:
         return absent(
             f"nothing is mounted at {path}; without 'mount:' it would be a directory on"
             f" {mount.point}"
         )
-    if not upon and not _may_exist(survey, path):
+    if not upon and not _may_exist(survey, spot):
         return absent(f"there is no {path} on this host")
     below = below_mount(survey, mount)
     if isinstance(below, DeadEnd):
@@ -88,9 +88,7 @@ def _find_mount(survey: Survey, target: Target) -> Found | DeadEnd:
     return Found(below, () if upon else (f"{path} lies on what is mounted at {mount.point}",))
 
 
-def _may_exist(survey: Survey, path: str) -> bool:
-    """Whether a path exists, or might, as far as can be seen without waiting for a server."""
-    mounts, seen = survey.mounts(), survey.host.inside(path)
-    if seen is None or isinstance(mounts, DeadEnd) or not survey.host.shows_everything:
-        return True
-    return may_hang(mounts, path) or exists(seen)
+def _may_exist(survey: Survey, spot: Spot) -> bool:
+    """Whether there is something, or might be, as far as can be seen without waiting."""
+    seen = survey.host.inside(spot.path)
+    return seen is None or spot.hangs or not survey.host.shows_everything or exists(seen)

@@ -118,9 +118,9 @@ def _parse(line: bytes) -> Mount | None:
 
 
 def _options(text: bytes) -> dict[str, str]:
-    """The file system's own options; a comma within one is escaped."""
-    pairs = (option.partition(b"=") for option in text.split(b","))
-    return {unescape(name): unescape(value) for name, _, value in pairs}
+    """The file system's own options, each as it is given first; a comma within one is escaped."""
+    pairs = [option.partition(b"=") for option in text.split(b",")]
+    return {unescape(name): unescape(value) for name, _, value in reversed(pairs)}
 
 
 def unescape(field: bytes) -> str:

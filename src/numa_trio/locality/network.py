@@ -5,7 +5,7 @@ The links are described in the kernel's Documentation/ABI/testing/sysfs-class-ne
 
 from pathlib import Path
 
-from numa_trio.locality.files import exists, is_folder, names_in, read_text, real_folder
+from numa_trio.locality.files import exists, is_folder, is_link, names_in, read_text, real_folder
 from numa_trio.locality.numa_node import is_virtual
 from numa_trio.locality.survey import Survey
 from numa_trio.locality.target import Kind
@@ -20,6 +20,9 @@ def find_interface(survey: Survey, name: str) -> Device | DeadEnd:
     if isinstance(folder, DeadEnd):
         return folder
     found = _interface(folder, name)
+    if found is None and is_link(folder / name):
+        what = f"the device of the network interface {name}"
+        return unseen(survey.host.how_to_see("/sys/devices", what))
     return absent(f"there is no network interface {name}") if found is None else found
 
 
@@ -51,7 +54,7 @@ def find_infiniband(survey: Survey, name: str) -> Device | DeadEnd:
     return Device(name, folder, Kind.IB)
 
 
-def below_interface(interface: Device) -> tuple[Device, ...]:
+def below_interface(survey: Survey, interface: Device) -> tuple[Device, ...]:
     """The interfaces of which a bond, a bridge or a VLAN consists, without virtual machines'.
 
     Raises `Unreadable`.
@@ -62,7 +65,7 @@ def below_interface(interface: Device) -> tuple[Device, ...]:
         *names_in(folder / "brif"),
         *(read_text(folder / "bonding/slaves") or "").split(),
     ]
-    classes = _class_folder(folder)
+    classes = survey.host.network_sysfs / "class/net"
     members = (_interface(classes, name) for name in dict.fromkeys(names))
     return tuple(each for each in members if each is not None and not _is_end_of_pipe(each))
 
@@ -82,12 +85,6 @@ def below_infiniband(survey: Survey, device: Device) -> tuple[Device, ...] | Dea
 def _interface(folder: Path, name: str) -> Device | None:
     found = real_folder(folder / name)
     return None if found is None else Device(name, found, Kind.NET)
-
-
-def _class_folder(interface: Path) -> Path:
-    """The `class/net` of the sysfs in which an interface's folder is."""
-    devices = next(folder for folder in interface.parents if folder.name == "devices")
-    return devices.parent / "class/net"
 
 
 def _is_end_of_pipe(interface: Device) -> bool:

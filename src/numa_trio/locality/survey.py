@@ -2,16 +2,28 @@
 
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from numa_trio.locality.files import Unreadable, follow_links, read_bytes, read_text
 from numa_trio.locality.host import MOUNT_TABLE, Host
-from numa_trio.locality.mountinfo import MountTable, parse_mountinfo
+from numa_trio.locality.mountinfo import Mount, MountTable, parse_mountinfo
 from numa_trio.locality.things import DeadEnd, unseen
 from numa_trio.topology.machine import Machine
 
 # Ten thousand mounts, each with a long line.
 _LONGEST_TABLE = 16 << 20
+
+
+@frozen
+class Spot:
+    """A path without links, and the mount on which it lies.
+
+    If it `hangs`, a look at it may wait for somebody else: a server, or a program.
+    """
+
+    path: str
+    mount: Mount
+    hangs: bool
 
 
 @define(eq=False)
@@ -35,16 +47,22 @@ class Survey:
             self._texts[folder] = read_text(folder / "numa_node")
         return self._texts[folder]
 
-    def without_links(self, path: str) -> str:
-        """The host's path without symbolic links, as far as they can be seen.
+    def spot(self, path: str) -> Spot | DeadEnd:
+        """Where the host's path leads, or why that is not visible.
 
-        Where a server might be asked, which may never answer, nothing is looked at. Raises
-        `Unreadable` for links that go in circles.
+        Symbolic links are followed as far as they can be seen. Where a server might be asked,
+        which may never answer, nothing is looked at. Raises `Unreadable` for links that go in
+        circles.
         """
-        root, mounts = self.host.root, self.mounts()
-        if root is None or isinstance(mounts, DeadEnd):
-            return path
-        return follow_links(root, path, lambda step: not may_hang(mounts, step))
+        mounts = self.mounts()
+        if isinstance(mounts, DeadEnd):
+            return mounts
+        assert self.host.root is not None  # where the mount table is
+        real = follow_links(self.host.root, path, lambda step: not may_hang(mounts, step))
+        mount = mounts.holding(real)
+        if mount is None:
+            return unseen("the host's mount table has no mount at /")
+        return Spot(real, mount, hangs=may_hang(mounts, real))
 
     def _read_mounts(self) -> MountTable | DeadEnd:
         path = self.host.inside(MOUNT_TABLE)

@@ -69,7 +69,7 @@ def _below(survey: Survey, thing: Thing) -> tuple[Thing, ...] | DeadEnd:
         if thing.kind is Kind.DISK:
             return below_disk(survey, thing)
         if thing.kind is Kind.NET:
-            return below_interface(thing)
+            return below_interface(survey, thing)
         return below_infiniband(survey, thing) if thing.kind is Kind.IB else ()
     except Unreadable as problem:
         return DeadEnd(str(problem))
@@ -109,9 +109,9 @@ class _Steps:
         things = list(below)
         if len(self._names) + len(things) > _MOST_THINGS or self._depths[step] >= _DEEPEST:
             return None
-        new = [thing for thing in dict.fromkeys(things) if thing not in self._steps]
-        added = [(thing, self.add(thing, thing.name, step)) for thing in things]
-        return [(thing, number) for thing, number in dict(added).items() if thing in set(new)]
+        new = {thing for thing in things if thing not in self._steps}
+        steps = {thing: self.add(thing, thing.name, step) for thing in things}
+        return [(thing, number) for thing, number in steps.items() if thing in new]
 
     def tell(self, step: int, device: str) -> None:
         """Note that a step ends at a device that told a node, which may be the step itself."""
