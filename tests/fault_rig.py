@@ -18,11 +18,13 @@ from numa_trio.kubelet.plugin_socket import PluginSocket
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.settings import load_settings
 from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
+from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.sysfs_tree import write_sysfs
 from simulated import machine
 
 AT_ONCE = 0.2  # seconds: less than any backoff but the first few
 MACHINE = machine((0, 1), (2, 3))
+_DEFAULTS = KubeletConfig()
 RESOURCES = ("numa-align/numa-0", "numa-align/numa-1")
 
 
@@ -104,7 +106,12 @@ class Rig:
 
 @asynccontextmanager
 async def open_rig(
-    tmp_path: Path, *, disconnect_trap: bool = True, directory: Path | None = None
+    tmp_path: Path,
+    *,
+    disconnect_trap: bool = True,
+    directory: Path | None = None,
+    pod_resources: Path | None = None,
+    config: KubeletConfig = _DEFAULTS,
 ) -> AsyncIterator[Rig]:
     directory = directory or tmp_path / "device-plugins"
     directory.mkdir(parents=True)
@@ -112,7 +119,13 @@ async def open_rig(
     write_sysfs(sysfs, MACHINE)
     async with (
         open_bridge(),
-        open_kubelet(directory, MACHINE, disconnect_trap=disconnect_trap) as kubelet,
+        open_kubelet(
+            directory,
+            MACHINE,
+            config,
+            disconnect_trap=disconnect_trap,
+            pod_resources=pod_resources,
+        ) as kubelet,
         trio.open_nursery() as nursery,
     ):
         yield Rig(directory, sysfs, kubelet, nursery)

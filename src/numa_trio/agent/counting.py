@@ -126,12 +126,20 @@ class Counting:
     async def follow(self) -> NoReturn:
         """Ask every `interval` seconds, or sooner where there is a reason, for ever."""
         while True:
-            async with self.connect(self.socket) as kubelet:  # anew after each failure
+            connected = self._identity()
+            async with self.connect(self.socket) as kubelet:
                 outcome = Look.ANSWERED
-                while outcome is not Look.FAILED:
+                while outcome is not Look.FAILED and connected == self._identity():
                     outcome = await self._look(kubelet)
                     self._note(outcome)
                     await self._until_due()
+
+    def _identity(self) -> SocketIdentity | None:
+        """The socket that is there; None if there is none, or nobody can tell."""
+        try:
+            return SocketIdentity.at(self.socket)
+        except OSError:
+            return None
 
     def _note(self, outcome: Look) -> None:
         self.looks[outcome] += 1
@@ -151,8 +159,8 @@ class Counting:
             over = waiting.cancelled_caught
 
     async def _look(self, kubelet: PodResources) -> Look:
+        life = self._identity()
         try:
-            life = SocketIdentity.at(self.socket)
             starting = life is not None and life != self._life and self._age(life) < _STARTING
             if starting and self._allocatable is not None:
                 return Look.INCOMPLETE
@@ -160,7 +168,7 @@ class Counting:
             if allocatable is None or life != self._life:
                 allocatable = await kubelet.allocatable()
             holdings = await kubelet.list_holdings()
-        except (PodResourcesUnavailable, OSError) as failure:
+        except PodResourcesUnavailable as failure:
             self._tell(str(failure))
             return Look.FAILED
         self._tell(None)
