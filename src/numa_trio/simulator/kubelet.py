@@ -18,7 +18,7 @@ from attrs import define, field
 
 from numa_trio.kubelet.directory import KUBELET_SOCKET
 from numa_trio.kubelet.rpc.registration_server import serve_registration
-from numa_trio.simulator.admission import PluginFailed, Verdict, admit, admit_again
+from numa_trio.simulator.admission import Verdict, admit, admit_again
 from numa_trio.simulator.cpus import SimulatedMachine
 from numa_trio.simulator.device_directory import listen_anew, remembered_devices, sockets_in
 from numa_trio.simulator.events import Event, EventKind, EventLog
@@ -127,7 +127,7 @@ class KubeletStandIn:
                 raise KubeletIsDown(f"kubelet stopped while it admitted {pod.name}")
             if verdict.admitted:
                 self.log.record(EventKind.ADMITTED, pod.name)
-                await self._start_containers(verdict, life.connections)
+                await life.connections.start_containers(verdict)
                 self.node.started(pod)
             else:
                 self.log.record(EventKind.REJECTED, pod.name, verdict.message or "")
@@ -213,15 +213,6 @@ class KubeletStandIn:
                 kind = EventKind.ADMITTED_AGAIN if verdict.admitted else EventKind.KILLED
                 self.log.record(kind, verdict.pod.name, verdict.message or "")
             life.admitted_again.set()
-
-    async def _start_containers(self, verdict: Verdict, connections: PluginConnections) -> None:
-        for placement in verdict.placements:
-            for resource, device_ids in placement.devices.items():
-                try:
-                    await connections.pre_start(resource, device_ids)
-                except PluginFailed as problem:
-                    name = f"{verdict.pod.name}/{placement.container.name}"
-                    self.log.record(EventKind.NOT_STARTED, name, str(problem))
 
     def _life_of_now(self) -> _Life:
         if self._life is None:

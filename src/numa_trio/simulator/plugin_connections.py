@@ -20,7 +20,7 @@ from numa_trio.plugin.messages import (
     PreferredAllocationRequest,
     Registration,
 )
-from numa_trio.simulator.admission import PluginFailed
+from numa_trio.simulator.admission import PluginFailed, Verdict
 from numa_trio.simulator.checkpoint import CHECKPOINT, write_checkpoint
 from numa_trio.simulator.devices import DeviceManager
 from numa_trio.simulator.events import EventKind, EventLog
@@ -169,7 +169,17 @@ class PluginConnections:
         if problem := self._write_checkpoint():
             raise PluginFailed(f'failed to write checkpoint file "{CHECKPOINT}": {problem}')
 
-    async def pre_start(self, resource: str, device_ids: Sequence[str]) -> None:
+    async def start_containers(self, verdict: Verdict) -> None:
+        """Call PreStartContainer for all devices of a pod; record what could not be started."""
+        for placement in verdict.placements:
+            for resource, device_ids in placement.devices.items():
+                try:
+                    await self._pre_start(resource, device_ids)
+                except PluginFailed as problem:
+                    name = f"{verdict.pod.name}/{placement.container.name}"
+                    self.log.record(EventKind.NOT_STARTED, name, str(problem))
+
+    async def _pre_start(self, resource: str, device_ids: Sequence[str]) -> None:
         """Call PreStartContainer where the plugin wants it; raises `PluginFailed`."""
         endpoint = self._endpoints.get(resource)
         if endpoint is None or not endpoint.options.pre_start_required:

@@ -31,8 +31,9 @@ def print_scenario(
     """How the pods were after each step, and what was not as it should be."""
     counted = ", ".join(setup.offer.counted) or "nothing"
     console.print(f"{scenario.title}. Counted: {counted}.\n", style="bold", soft_wrap=True)
-    console.print(_table(scenario, report))
-    console.print()
+    if report.outcomes:
+        console.print(_table(scenario, report))
+        console.print()
     for line in (*_remarks(report), *_advice(setup, report)):
         console.print(line, soft_wrap=True)
     print_problems(setup, report, console)
@@ -77,7 +78,7 @@ def _table(scenario: Scenario, report: ScenarioReport) -> Table:
     for pod in scenario.pods:
         states = (outcome.pods.get(pod.name) for outcome in outcomes)
         table.add_row(pod.name, *(_cell(state) for state in states))
-    for name in outcomes[-1].counted if outcomes else ():
+    for name in outcomes[-1].counted:
         local_name = name.partition("/")[2]
         if local_name.startswith(f"numa-{scenario.numa_node}-"):
             table.add_row(local_name, *(_count(outcome, name) for outcome in outcomes))
