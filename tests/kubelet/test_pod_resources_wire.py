@@ -8,8 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numa_trio.kubelet.api import v1 as api
+from numa_trio.kubelet.rpc.limits import (
+    MAX_ANSWER_ENTRIES,
+    MAX_ANSWER_FIELDS,
+    MAX_ANSWER_TEXT,
+)
 from numa_trio.kubelet.rpc.pod_resources_wire import HoldingsReader, decode_allocatable
-from numa_trio.kubelet.rpc.wire import MalformedMessage
+from numa_trio.kubelet.rpc.wire import AnswerTooLarge, MalformedMessage
 from numa_trio.plugin.holdings import Allocatable, ContainerHoldings, MemoryBlock
 
 int64 = st.integers(-(2**63), 2**63 - 1)
@@ -67,10 +72,8 @@ def holdings(message: api.ListPodResourcesResponse) -> tuple[ContainerHoldings, 
         for container in pod.containers:
             ids: dict[str, tuple[str, ...]] = {}
             for entry in container.devices:
-                ids[entry.resource_name] = (
-                    *ids.get(entry.resource_name, ()),
-                    *entry.device_ids,
-                )
+                listed = (*ids.get(entry.resource_name, ()), *entry.device_ids)
+                ids[entry.resource_name] = tuple(dict.fromkeys(listed))
             found.append(
                 ContainerHoldings(
                     pod.namespace,
@@ -156,3 +159,50 @@ def test_unknown_fields_are_skipped() -> None:
         ContainerHoldings("n", "p", "app", {}, frozenset({1}), ()),
     )
     assert issubclass(api.ListPodResourcesResponse, Message)
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A field that is text or a message."""
+    length, encoded = len(content), b""
+    while length >= 0x80:
+        encoded += bytes([length & 0x7F | 0x80])
+        length >>= 7
+    return bytes([number << 3 | 2]) + encoded + bytes([length]) + content
+
+
+def one_container(content: bytes) -> bytes:
+    return field(1, field(3, content))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\x78\x01" * (MAX_ANSWER_FIELDS + 1),
+        one_container(field(3, bytes(MAX_ANSWER_FIELDS))),
+        one_container(field(2, b"\x12\0") * (MAX_ANSWER_FIELDS // 2 + 1)),
+        field(1, b"") * (MAX_ANSWER_ENTRIES + 1),
+        field(1, field(3, b"") * MAX_ANSWER_ENTRIES),
+        one_container(field(4, b"") * MAX_ANSWER_ENTRIES),
+        one_container(field(2, field(2, b"x" * (MAX_ANSWER_TEXT + 1)))),
+        field(1, field(1, b"x" * 2048)) * (MAX_ANSWER_TEXT // 2048 + 1),
+    ],
+    ids=["unknown", "cpus", "ids", "pods", "containers", "blocks", "a text", "texts"],
+)
+def test_an_answer_with_too_much_in_it_is_refused(answer: bytes) -> None:
+    """In 16 MiB there is room for 8 million containers, or 4 s of reading."""
+    with pytest.raises(AnswerTooLarge):
+        HoldingsReader().decode(answer)
+
+
+def test_the_largest_answers_are_read() -> None:
+    """As many fields and entries as are taken."""
+    assert decode_allocatable(field(1, b"") * MAX_ANSWER_FIELDS) == Allocatable()
+    pods = MAX_ANSWER_ENTRIES // 2
+    assert len(HoldingsReader().decode(bytearray(field(1, field(3, b"")) * pods))) == pods
+
+
+def test_a_device_of_two_nodes_counts_once() -> None:
+    """Kubelet lists it once for each of its NUMA nodes."""
+    entry = field(2, field(1, b"gpu") + field(2, b"gpu-0"))
+    (found,) = HoldingsReader().decode(one_container(entry * 2))
+    assert found.devices == {"gpu": ("gpu-0",)}

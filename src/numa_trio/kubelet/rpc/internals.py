@@ -6,14 +6,18 @@ docs/decisions/0012-the-bridge-is-a-package.md says what each is for, and what t
 """
 
 import asyncio
+import errno
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import grpclib.client
 import h2.connection
+from grpclib.client import Channel, Handler
+from grpclib.client import Stream as Call
 from grpclib.config import Configuration
+from grpclib.encoding.base import CodecBase
 from grpclib.metadata import encode_grpc_message as encode_grpc_message
 from grpclib.protocol import AbstractHandler as AbstractHandler
 from grpclib.protocol import Connection, EventsProcessor, H2Protocol
@@ -30,13 +34,21 @@ from h2.events import (
 from h2.settings import SettingCodes, Settings
 
 from numa_trio.kubelet.rpc.limits import (
+    BYTES_PER_EVENT,
     BYTES_PER_PING,
+    MAX_ANSWER_EVENTS,
     MAX_CALLS_OF_CONNECTION,
     MAX_HEADER_BYTES,
     PIECE_BYTES,
     READ_AT_ONCE,
 )
-from numa_trio.kubelet.rpc.wire import LENGTH_DELIMITED, VARINT, FieldShape, MessageShape
+from numa_trio.kubelet.rpc.wire import (
+    LENGTH_DELIMITED,
+    VARINT,
+    AnswerTooLarge,
+    FieldShape,
+    MessageShape,
+)
 
 # What requests consist of. Numbers in them are neither repeated nor of fixed size.
 _WIRE_TYPES = {
@@ -70,6 +82,11 @@ _CONTROL = (
     RemoteSettingsChanged,
     SettingsAcknowledged,
 )
+
+
+_SETTINGS_FRAME = b"\x04"  # the type of the first frame of a server, in its fourth byte
+_PREFIX = struct.Struct(">?I")  # of a gRPC message: whether it is compressed, and its length
+_PIECE = 64 * 1024  # of an answer that is copied at once
 
 
 @contextmanager
@@ -173,9 +190,117 @@ class GrpcConnection(H2Protocol):
         return len(buffer._data) + headers  # noqa: SLF001
 
 
-async def received_bytes(stream: grpclib.client.Stream[Any, Any], size: int) -> bytes:
-    """So many bytes of what the server answers; none at the end of its answer.
+class AnswerConnection(H2Protocol):
+    """Our connection to a server, which ends when more comes over it than answers can be.
 
-    grpclib's own `recv_message` takes a message of any size.
+    Or when what comes is nonsense. Whoever waits for an answer is told why.
     """
-    return await stream._stream.recv_data(size)  # noqa: SLF001
+
+    transport: asyncio.Transport
+    _greeted = _ended = False
+    _received = 0  # bytes
+    _events = 0
+
+    def __init__(self, config: Configuration, http2: H2Configuration, most: int) -> None:
+        super().__init__(Handler(), config, http2)
+        self._most = most
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to speak HTTP/2."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        if hasattr(transport, "max_size"):
+            transport.max_size = READ_AT_ONCE
+        super().connection_made(transport)
+
+    def expect_answer(self) -> None:
+        """Allow for as much as one answer can be, from now on."""
+        self._received = self._events = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Handle what the server sent."""
+        if self.transport.is_closing():
+            return
+        try:
+            if not self._greeted and data[3:4] not in (b"", _SETTINGS_FRAME):
+                raise ValueError(f"not HTTP/2, but {data[:20]!r}")
+            self._greeted = True
+            events = self.connection.feed(data)
+            self._received += len(data)
+            self._events += len(events)
+            if self._received > self._most:
+                raise AnswerTooLarge(f"an answer of more than {self._most} bytes")
+            if self._events > MAX_ANSWER_EVENTS + self._received // BYTES_PER_EVENT:
+                raise AnswerTooLarge(f"{self._events} frames in {self._received} bytes")
+            self.connection.flush()
+            for event in events:
+                if isinstance(event, DataReceived) and not event.flow_controlled_length:
+                    continue  # nothing, which grpclib would take for the end of the answer
+                self.processor.process(event)
+            if not self.connection.is_closing():
+                self.connection.flush()
+        except Exception as problem:  # noqa: BLE001  whatever a peer can make h2 or grpclib raise
+            self.end(f"no proper answer: {problem!r}")
+
+    def end(self, reason: str) -> None:
+        """End the connection at once, whatever the peer has not read yet."""
+        self._ended = True
+        self.transport.abort()
+        self.processor.close(reason)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell those who wait, unless they know already."""
+        if not self._ended:
+            super().connection_lost(exc)
+
+
+class AnswerChannel(Channel):
+    """A channel whose connections are bounded: see `AnswerConnection`."""
+
+    def __init__(self, path: str, codec: CodecBase, most: int) -> None:
+        super().__init__(path=path, codec=codec)
+        self._most = most
+
+    def _protocol_factory(self) -> H2Protocol:
+        return AnswerConnection(self._config, self._h2_config, self._most)
+
+    async def __connect__(self) -> H2Protocol:  # what each call begins with
+        protocol = await super().__connect__()
+        if protocol.connection.is_closing():  # grpclib would look for what is gone with it
+            raise ConnectionResetError(errno.ECONNRESET, "the connection broke at once")
+        assert isinstance(protocol, AnswerConnection)
+        protocol.expect_answer()
+        return protocol
+
+    def close(self) -> None:
+        """End the connection, if there is one. Nothing of it stays behind."""
+        if isinstance(self._protocol, AnswerConnection):
+            self._protocol.end("closed by us")
+        super().close()
+
+
+async def receive_answer(call: Call[Any, Any], most: int) -> bytearray:
+    """The message of an answer, which is never held twice.
+
+    Raises `AnswerTooLarge` before it is received, `EOFError` if it is not there or not complete,
+    and whatever grpclib raises for an error.
+    """
+    await call.recv_initial_metadata()
+    with call._wrapper:  # noqa: SLF001  how grpclib wakes those who wait when a stream breaks
+        stream = call._stream  # noqa: SLF001
+        if prefix := await stream.recv_data(_PREFIX.size):
+            compressed, length = _PREFIX.unpack(prefix)
+            if compressed:
+                raise ValueError("a compressed answer, though none was asked for")
+            if length > most:
+                raise AnswerTooLarge(f"an answer of {length} bytes, where {most} are the most")
+            answer = bytearray(length)
+            for start in range(0, length, _PIECE):
+                end = min(start + _PIECE, length)
+                piece = await stream.recv_data(end - start)
+                if len(piece) != end - start:  # grpclib gives nothing, if the end is known already
+                    raise EOFError("an answer that ends half-way")
+                answer[start:end] = piece
+            return answer
+    await call.recv_trailing_metadata()
+    raise EOFError("an answer without a message")

@@ -1,4 +1,4 @@
-"""What peers may ask of a server at once: of one request, one connection, and all of them."""
+"""What peers may ask of a server at once, and how much a server may answer."""
 
 from typing import Self
 
@@ -46,6 +46,18 @@ BYTES_PER_PING = 1024
 
 # Fields of a request that we do not know: a later kubelet may send a few.
 MAX_UNKNOWN_FIELDS = 64
+
+# An answer of kubelet's pod-resources API: its bytes; the fields that are looked at, where a device
+# takes one in GetAllocatableResources and four in List; the pods, containers and blocks of memory;
+# and the bytes of all names and device ids. Much more would not fit into the agent's 64 MiB.
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+MAX_ANSWER_FIELDS = 250_000
+MAX_ANSWER_ENTRIES = 20_000
+MAX_ANSWER_TEXT = 4 * 1024 * 1024
+
+# While a server answers, HTTP/2 events other than data, and the data that allows for one more.
+MAX_ANSWER_EVENTS = 1000
+BYTES_PER_EVENT = 512
 
 
 @frozen

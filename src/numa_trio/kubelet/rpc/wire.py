@@ -5,7 +5,7 @@ Source of the format: Protocol Buffers documentation, "Encoding".
 
 from collections.abc import Iterator, Mapping
 
-from attrs import frozen
+from attrs import define, frozen
 
 VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32 = 0, 1, 2, 5  # wire types
 
@@ -16,6 +16,25 @@ class MalformedMessage(ValueError):
 
 class TooManyFields(ValueError):
     """The message has more fields than it may have."""
+
+
+class AnswerTooLarge(ValueError):
+    """An answer is larger than it may be."""
+
+
+@define
+class Budget:
+    """What may still be read of an answer: fields at every level, entries, bytes of text."""
+
+    fields: int
+    entries: int
+    text: int
+
+    def spend_entry(self) -> None:
+        """Count one more entry; raises `AnswerTooLarge`."""
+        self.entries -= 1
+        if self.entries < 0:
+            raise AnswerTooLarge("an answer with too many pods, containers and blocks of memory")
 
 
 @frozen(eq=False)
@@ -58,13 +77,19 @@ def check_fields(data: bytes, shape: MessageShape, *, most: int, most_unknown: i
                 unread.append((start, position, field.message))
 
 
-def fields_of(data: bytes) -> Iterator[tuple[int, int, int | bytes]]:
+def fields_of(
+    data: bytes | bytearray, budget: Budget
+) -> Iterator[tuple[int, int, int | bytes | bytearray]]:
     """The fields of a message in order: number, wire type, and value.
 
-    The value is a number of type `VARINT`, else bytes. Raises `MalformedMessage`.
+    The value is a number of type `VARINT`, else bytes. Raises `MalformedMessage`, and
+    `AnswerTooLarge` when the budget of fields is spent.
     """
     position, end = 0, len(data)
     while position < end:
+        budget.fields -= 1
+        if budget.fields < 0:
+            raise AnswerTooLarge("an answer with too many fields")
         key = data[position]
         position += 1
         if key >= 0x80:
@@ -84,7 +109,7 @@ def fields_of(data: bytes) -> Iterator[tuple[int, int, int | bytes]]:
         yield key >> 3, wire_type, data[start:position]
 
 
-def _value(data: bytes, position: int, end: int, wire_type: int) -> tuple[int, int]:
+def _value(data: bytes | bytearray, position: int, end: int, wire_type: int) -> tuple[int, int]:
     """Where the value at `position` begins, after its length, and where it ends."""
     if wire_type == LENGTH_DELIMITED:
         length, start = _varint(data, position, end)
@@ -102,7 +127,7 @@ def _value(data: bytes, position: int, end: int, wire_type: int) -> tuple[int, i
     return start, after
 
 
-def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
+def _varint(data: bytes | bytearray, position: int, end: int) -> tuple[int, int]:
     """The number at `position`, and where it ends."""
     number = 0
     for shift in range(0, 64, 7):
