@@ -1,6 +1,6 @@
-"""How kubelet's CPU Manager gives containers CPUs of their own: its static policy.
+"""How kubelet's CPU Manager gives containers CPUs of their own: its static policy, and `none`.
 
-Source: pkg/kubelet/cm/cpumanager/policy_static.go of Kubernetes 1.36.
+Source: pkg/kubelet/cm/cpumanager/policy_static.go and policy_none.go of Kubernetes 1.36.
 """
 
 from collections import Counter
@@ -34,25 +34,32 @@ def whole_cpus(pod: Pod, container: Container) -> int:
 class CpuManager:
     """The static policy: `shared` is the pool of all CPUs that no container has for itself.
 
-    `reserved` CPUs always stay in it. `full_cores` is the policy option `full-pcpus-only`.
+    `reserved` CPUs always stay in it. `full_cores` is the policy option `full-pcpus-only`. Under
+    the policy `none`, which is not `static`, all CPUs stay in it, and there are no hints.
     """
 
     cpus: tuple[Cpu, ...]
     reserved: CpuSet
     shared: CpuSet
     full_cores: bool = False
+    static: bool = True
     _exclusive: dict[tuple[str, str], CpuSet] = field(factory=dict)
     _reusable: dict[str, CpuSet] = field(factory=dict)  # of finished init containers, by pod
 
     @classmethod
     def reserving(
-        cls, cpus: tuple[Cpu, ...], reserved: int | CpuSet, *, full_cores: bool = False
+        cls,
+        cpus: tuple[Cpu, ...],
+        reserved: int | CpuSet,
+        *,
+        full_cores: bool = False,
+        static: bool = True,
     ) -> Self:
         """With these CPUs reserved, or so many from the lowest cores up; raises `NotEnoughCpus`."""
         everything = frozenset(cpu.id for cpu in cpus)
         if isinstance(reserved, int):
             reserved = take(cpus, everything, reserved)
-        return cls(cpus, reserved, everything, full_cores)
+        return cls(cpus, reserved, everything, full_cores, static)
 
     def exclusive(self, pod: Pod, container: Container) -> CpuSet:
         """The CPUs that the container has for itself; empty if it runs in the shared pool."""
@@ -60,7 +67,7 @@ class CpuManager:
 
     def hints(self, pod: Pod, container: Container) -> dict[str, Hints]:
         """The hints for a container; none if it gets no CPUs for itself."""
-        count = whole_cpus(pod, container)
+        count = self._wanted(pod, container)
         if not count:
             return {}
         if held := self.exclusive(pod, container):
@@ -69,14 +76,14 @@ class CpuManager:
 
     def pod_hints(self, pod: Pod) -> dict[str, Hints]:
         """The hints for a pod as a whole; none if it gets no CPUs for itself."""
-        needs = [(c.kind, {"cpu": Fraction(whole_cpus(pod, c))}) for c in pod.containers]
+        needs = [(c.kind, {"cpu": Fraction(self._wanted(pod, c))}) for c in pod.containers]
         count = int(peak_requests(needs)["cpu"])
         if not count:
             return {}
         assigned: CpuSet = frozenset()
         for container in pod.containers:
             held = self.exclusive(pod, container)
-            if held and len(held) != whole_cpus(pod, container):
+            if held and len(held) != self._wanted(pod, container):
                 return {"cpu": []}
             assigned |= held
         if len(assigned) == count:
@@ -88,7 +95,7 @@ class CpuManager:
 
         Raises `NotEnoughCpus` or `SmtAlignmentError`.
         """
-        count = whole_cpus(pod, container)
+        count = self._wanted(pod, container)
         if not count:
             return
         self._check_cores(count)
@@ -114,6 +121,16 @@ class CpuManager:
     def restart(self) -> None:
         """Forget what the state file does not hold: which CPUs a pod may use again."""
         self._reusable.clear()
+
+    @property
+    def allocatable(self) -> CpuSet:
+        """The CPUs that containers can get for themselves."""
+        if not self.static:
+            return frozenset()
+        return frozenset(cpu.id for cpu in self.cpus) - self.reserved
+
+    def _wanted(self, pod: Pod, container: Container) -> int:
+        return whole_cpus(pod, container) if self.static else 0
 
     def _free(self) -> CpuSet:
         return self.shared - self.reserved

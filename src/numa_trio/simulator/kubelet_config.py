@@ -1,5 +1,6 @@
 """How kubelet is configured, and where it does not start."""
 
+from enum import StrEnum
 from fractions import Fraction
 
 from attrs import frozen
@@ -19,14 +20,29 @@ class KubeletWillNotStart(Exception):
     """Kubelet cannot run on this machine with this configuration."""
 
 
+class CpuManagerPolicy(StrEnum):
+    """CPU Manager policies: whether containers can get CPUs of their own."""
+
+    NONE = "none"
+    STATIC = "static"
+
+
+class MemoryManagerPolicy(StrEnum):
+    """Memory Manager policies: whether containers' memory can be bound to NUMA nodes."""
+
+    NONE = "None"
+    STATIC = "Static"
+
+
 @frozen
 class KubeletConfig:
-    """What kubelet is configured to do; the CPU and Memory Managers are always static.
+    """What kubelet is configured to do.
 
     `reserved_cpus` is a number of CPUs, of which kubelet chooses the lowest, or the CPUs of
     `reservedSystemCPUs`. `reserved_memory` is how many bytes are kept from pods on each NUMA node
-    that has CPUs, an eighth of its memory at the most. The last three are policy options of the
-    CPU and the Topology Manager, under their own names.
+    that has CPUs, an eighth of its memory at the most. `full_pcpus_only` to
+    `max_allowable_numa_nodes` are policy options of the CPU and the Topology Manager, under their
+    own names.
     """
 
     policy: Policy = Policy.SINGLE_NUMA_NODE
@@ -36,6 +52,8 @@ class KubeletConfig:
     full_pcpus_only: bool = False
     prefer_closest_numa_nodes: bool = False
     max_allowable_numa_nodes: int = MAX_NUMA_NODES
+    cpu_manager: CpuManagerPolicy = CpuManagerPolicy.STATIC
+    memory_manager: MemoryManagerPolicy = MemoryManagerPolicy.STATIC
 
 
 def check_start(machine: SimulatedMachine, config: KubeletConfig) -> None:
@@ -64,7 +82,8 @@ def check_start(machine: SimulatedMachine, config: KubeletConfig) -> None:
             f" Managers know the numbers 0 to {MAX_NUMA_NODE_ID}; choose another machine"
         )
     _check_reserved_cpus(machine, config.reserved_cpus)
-    if not sum(reserved_memory(node, config) for node in machine.machine.nodes):
+    binds_memory = config.memory_manager is MemoryManagerPolicy.STATIC
+    if binds_memory and not sum(reserved_memory(node, config) for node in machine.machine.nodes):
         raise KubeletWillNotStart(
             f"no memory is reserved on {machine.name}, as no NUMA node with CPUs has any: kubelet's"
             " static Memory Manager does not start without; choose another machine"

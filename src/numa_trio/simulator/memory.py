@@ -1,4 +1,4 @@
-"""The memory of NUMA nodes, and how kubelet's static Memory Manager hands it out.
+"""The memory of NUMA nodes, and how kubelet's Memory Manager hands it out under `Static`.
 
 Source: pkg/kubelet/cm/memorymanager/policy_static.go of Kubernetes 1.36.
 """
@@ -39,18 +39,20 @@ class MemoryManager:
     """The static policy: Guaranteed containers get memory from the nodes of their hint.
 
     A node serves either containers that fit on it alone, or containers that span the same group
-    of nodes.
+    of nodes. Under the policy `None`, which is not `static`, no memory is bound.
     """
 
     nodes: Mapping[int, NodeMemory]
+    static: bool = True
     _blocks: dict[tuple[str, str], dict[str, _Block]] = field(factory=dict)
     # What finished init containers leave, by pod, nodes and resource.
     _reusable: dict[tuple[str, Nodes, str], Fraction] = field(factory=dict)
 
     @classmethod
-    def of(cls, allocatable: Mapping[int, Quantities]) -> Self:
+    def of(cls, allocatable: Mapping[int, Quantities], *, static: bool = True) -> Self:
         """With bytes of `memory` and of each `hugepages-<size>` by NUMA node."""
-        return cls({node: NodeMemory.of(node, sizes) for node, sizes in allocatable.items()})
+        nodes = {node: NodeMemory.of(node, sizes) for node, sizes in allocatable.items()}
+        return cls(nodes, static)
 
     def nodes_of(self, pod: Pod, container: Container) -> Nodes:
         """The nodes that the container's memory is bound to; empty if it is not bound."""
@@ -64,7 +66,7 @@ class MemoryManager:
 
     def hints(self, pod: Pod, container: Container) -> dict[str, Hints]:
         """The hints for a container; none if its memory is not bound, or fits nowhere."""
-        needed = _bound_memory(pod, container)
+        needed = self._bound(pod, container)
         if not _in_whole_bytes(needed):
             return {}
         if blocks := self._blocks.get((pod.uid, container.name)):
@@ -73,7 +75,7 @@ class MemoryManager:
 
     def pod_hints(self, pod: Pod) -> dict[str, Hints]:
         """The hints for a pod as a whole; none if its memory is not bound, or fits nowhere."""
-        bound = {container.name: _bound_memory(pod, container) for container in pod.containers}
+        bound = {container.name: self._bound(pod, container) for container in pod.containers}
         if not all(map(_in_whole_bytes, bound.values())):
             return {}
         # Kubelet counts only what an app container names, however much the others ask for.
@@ -88,7 +90,7 @@ class MemoryManager:
 
     def allocate(self, pod: Pod, container: Container, hint: Hint) -> None:
         """Bind the container's memory to the hint's nodes, or more; raises `NoMemory`."""
-        needed = _bound_memory(pod, container)
+        needed = self._bound(pod, container)
         if not needed:
             return
         blocks = self._blocks.get((pod.uid, container.name))
@@ -120,6 +122,9 @@ class MemoryManager:
     def restart(self) -> None:
         """Forget what the state file does not hold: which memory a pod may use again."""
         self._reusable.clear()
+
+    def _bound(self, pod: Pod, container: Container) -> dict[str, Fraction]:
+        return _bound_memory(pod, container) if self.static else {}
 
     def _by_resource(self, pod: Pod, needed: Quantities) -> dict[str, Hints]:
         # Where no nodes will do, kubelet's map stays empty, without even an empty list: to the

@@ -10,7 +10,13 @@ from numa_trio.simulator.cpu_policy import CpuManager
 from numa_trio.simulator.cpus import CpuSet, SimulatedMachine
 from numa_trio.simulator.devices import DeviceManager
 from numa_trio.simulator.hints import Distances, Nodes
-from numa_trio.simulator.kubelet_config import KubeletConfig, check_start, reserved_memory
+from numa_trio.simulator.kubelet_config import (
+    CpuManagerPolicy,
+    KubeletConfig,
+    MemoryManagerPolicy,
+    check_start,
+    reserved_memory,
+)
 from numa_trio.simulator.memory import MemoryManager
 from numa_trio.topology.machine import Machine
 from numa_trio.workloads.pod import Container, Pod, Quantities
@@ -66,9 +72,15 @@ class Node:
             machine,
             config,
             CpuManager.reserving(
-                machine.cpus, config.reserved_cpus, full_cores=config.full_pcpus_only
+                machine.cpus,
+                config.reserved_cpus,
+                full_cores=config.full_pcpus_only,
+                static=config.cpu_manager is CpuManagerPolicy.STATIC,
             ),
-            MemoryManager.of(_allocatable_memory(machine.machine, config)),
+            MemoryManager.of(
+                _allocatable_memory(machine.machine, config),
+                static=config.memory_manager is MemoryManagerPolicy.STATIC,
+            ),
             DeviceManager(frozenset(node.id for node in machine.machine.nodes)),
         )
 

@@ -11,14 +11,17 @@ from numa_trio.workloads.pod import Container, ContainerKind, Pod
 
 
 def allocatable_of(node: Node) -> Allocatable:
-    """The answer to GetAllocatableResources, without the devices."""
+    """The answer to GetAllocatableResources, without the devices.
+
+    Nothing of what a manager with the policy `none` does not give away.
+    """
     blocks = (
         MemoryBlock(resource, int(amount), (each.id,))
         for each in node.memory.nodes.values()
         for resource, amount in each.allocatable.items()
-        if amount
+        if amount and node.memory.static
     )
-    return Allocatable(frozenset(cpu.id for cpu in node.cpus.cpus) - node.cpus.reserved, (*blocks,))
+    return Allocatable(node.cpus.allocatable, (*blocks,))
 
 
 def holdings_of(node: Node) -> tuple[ContainerHoldings, ...]:

@@ -1,6 +1,6 @@
 """Kubelet's pod-resources socket, on which it answers by what a node has given away."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +20,13 @@ class _OfNode:
 
     def allocatable(self) -> Allocatable:
         return allocatable_of(self.node)
+
+    def devices(self) -> Mapping[str, Collection[str]]:
+        devices = self.node.devices
+        return {resource: devices.healthy(resource) for resource in devices.resources}
+
+    def place(self, resource: str, device_id: str) -> Sequence[int]:
+        return self.node.devices.place(resource, device_id)
 
     def holdings(self) -> Sequence[ContainerHoldings]:
         return holdings_of(self.node)

@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NoReturn, Protocol
 
@@ -23,6 +23,12 @@ class PodResources(Protocol):
     def allocatable(self) -> Allocatable:
         """What can be given to containers for themselves."""
 
+    def devices(self) -> Mapping[str, Collection[str]]:
+        """The ids of the healthy devices, by resource."""
+
+    def place(self, resource: str, device_id: str) -> Sequence[int]:
+        """The NUMA nodes of a device."""
+
     def holdings(self) -> Sequence[ContainerHoldings]:
         """What containers have, those of a pod one after the other."""
 
@@ -39,7 +45,7 @@ async def serve_pod_resources(
 
 
 class _Servicer(api.PodResourcesListerBase):
-    """What is called, documented in proto/. The devices that exist are left out."""
+    """What is called, documented in proto/."""
 
     def __init__(self, resources: PodResources) -> None:
         self._resources = resources
@@ -49,7 +55,9 @@ class _Servicer(api.PodResourcesListerBase):
     ) -> api.AllocatableResourcesResponse:
         allocatable = self._resources.allocatable()
         return api.AllocatableResourcesResponse(
-            cpu_ids=sorted(allocatable.cpus), memory=_memory(allocatable.memory)
+            devices=[*self._devices(self._resources.devices())],
+            cpu_ids=sorted(allocatable.cpus),
+            memory=_memory(allocatable.memory),
         )
 
     async def list(self, message: api.ListPodResourcesRequest) -> api.ListPodResourcesResponse:
@@ -57,23 +65,38 @@ class _Servicer(api.PodResourcesListerBase):
         return api.ListPodResourcesResponse(
             pod_resources=[
                 api.PodResources(
-                    name=name, namespace=namespace, containers=[_container(each) for each in pod]
+                    name=name,
+                    namespace=namespace,
+                    containers=[self._container(each) for each in pod],
                 )
                 for (namespace, name), pod in by_pod
             ]
         )
 
+    def _container(self, holdings: ContainerHoldings) -> api.ContainerResources:
+        return api.ContainerResources(
+            name=holdings.container,
+            devices=[*self._devices(holdings.devices)],
+            cpu_ids=sorted(holdings.cpus),
+            memory=_memory(holdings.memory),
+        )
 
-def _container(holdings: ContainerHoldings) -> api.ContainerResources:
-    return api.ContainerResources(
-        name=holdings.container,
-        devices=[
-            api.ContainerDevices(resource_name=name, device_ids=[*ids])
-            for name, ids in holdings.devices.items()
-        ],
-        cpu_ids=sorted(holdings.cpus),
-        memory=_memory(holdings.memory),
-    )
+    def _devices(self, devices: Mapping[str, Collection[str]]) -> Sequence[api.ContainerDevices]:
+        """An entry for each device and each of its NUMA nodes, as kubelet writes them."""
+        return [
+            api.ContainerDevices(resource_name=resource, device_ids=[each], topology=topology)
+            for resource, ids in devices.items()
+            for each in ids
+            for topology in self._topologies(resource, each)
+        ]
+
+    def _topologies(self, resource: str, device_id: str) -> Sequence[api.TopologyInfo | None]:
+        nodes = self._resources.place(resource, device_id)
+        return [_topology([node]) for node in nodes] or [None]
+
+
+def _topology(nodes: Iterable[int]) -> api.TopologyInfo:
+    return api.TopologyInfo(nodes=[api.NumaNode(id=node) for node in nodes])
 
 
 def _memory(blocks: Sequence[MemoryBlock]) -> list[api.ContainerMemory]:
@@ -81,7 +104,7 @@ def _memory(blocks: Sequence[MemoryBlock]) -> list[api.ContainerMemory]:
         api.ContainerMemory(
             memory_type=each.memory_type,
             size=each.size_bytes,
-            topology=api.TopologyInfo(nodes=[api.NumaNode(id=node) for node in each.numa_nodes]),
+            topology=_topology(each.numa_nodes),
         )
         for each in blocks
     ]
