@@ -28,11 +28,14 @@ class FakeCounted:
     devices: list[Sequence[Sequence[str]]] = field(factory=list)
     applied: list[tuple[Allocatable, Sequence[ContainerHoldings]]] = field(factory=list)
     refreshed: int = 0
+    defect: Exception | None = None
 
     def given(self, device_ids: Sequence[Sequence[str]]) -> None:
         self.devices.append(device_ids)
 
     def apply(self, allocatable: Allocatable, holdings: Sequence[ContainerHoldings]) -> None:
+        if self.defect:
+            raise self.defect
         self.applied.append((allocatable, holdings))
 
     def refresh(self) -> None:
@@ -173,7 +176,7 @@ async def test_kubelet_that_has_just_started_is_not_believed(
     await trio.sleep(1)
     kubelet.starts(seconds_ago=0)
     rig.api.holdings = ()
-    rig.counting.kubelet_appeared()
+    rig.counting.kubelet_appeared(trio.current_time())
     await trio.sleep(8)
     assert rig.counted.applied == [(CPUS, (POD,))]
     assert rig.counting.looks[Look.INCOMPLETE] > 0
@@ -217,6 +220,50 @@ async def test_wall_clock_that_was_set_back_does_not_keep_kubelet_young(
     await trio.sleep(1)
     kubelet.starts(seconds_ago=-OLD)
     rig.api.holdings = ()
-    rig.counting.kubelet_appeared()
+    rig.counting.kubelet_appeared(trio.current_time())
     await trio.sleep(30)
     assert rig.counted.applied[-1] == (CPUS, ())
+
+
+async def test_kubelet_whose_runtime_is_slow_is_not_believed(
+    rig: Rig, kubelet: Kubelet, autojump_clock: MockClock
+) -> None:
+    """Until its managers start, after minutes at worst, it has no CPUs: what was known holds."""
+    rig.counting.kubelet_appeared(trio.current_time() - OLD)
+    await trio.sleep(1)
+    kubelet.starts(seconds_ago=0)
+    rig.api.can_give, rig.api.holdings = Allocatable(), ()
+    await trio.sleep(240)
+    assert rig.counted.applied == [(CPUS, (POD,))]
+    rig.counting.kubelet_appeared(trio.current_time())
+    rig.api.can_give = CPUS
+    await trio.sleep(9)
+    assert rig.counted.applied == [(CPUS, (POD,))]
+    rig.api.holdings = (POD,)
+    await trio.sleep(15)
+    assert rig.counted.applied[1] == (CPUS, (POD,))
+
+
+async def test_policy_that_was_changed_is_believed_once_kubelet_has_started(
+    rig: Rig, kubelet: Kubelet, autojump_clock: MockClock
+) -> None:
+    """No CPUs from a kubelet whose managers have started: the policy is another now."""
+    await trio.sleep(1)
+    kubelet.starts(seconds_ago=0)
+    rig.api.can_give = Allocatable()
+    rig.counting.kubelet_appeared(trio.current_time())
+    await trio.sleep(25)
+    assert rig.counted.applied[-1] == (Allocatable(), (POD,))
+
+
+async def test_defect_of_counting_ends_nothing(rig: Rig, autojump_clock: MockClock) -> None:
+    """What nobody foresaw is told and tried again; the slots live on in the same nursery."""
+    await trio.sleep(1)
+    rig.counted.defect = ValueError("an odd node")
+    await trio.sleep(60)
+    assert "an odd node" in str(rig.counting.problem)
+    assert 5 < rig.counting.looks[Look.FAILED] < 20
+    rig.counted.defect = None
+    await trio.sleep(11)
+    assert rig.counting.problem is None
+    assert len(rig.counted.applied) > 1

@@ -5,6 +5,7 @@ was known last holds, and the slots of the nodes are none of its business.
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
@@ -26,8 +27,9 @@ log = logging.getLogger(__name__)
 # Kubelet lists a container, and all that it has, once its pod is admitted: soon after Allocate.
 _LISTED_AFTER = 1.0
 
-# So long after its start, in seconds, kubelet may not know yet which pods there are, nor what its
-# CPU Manager can give away. Seen: running pods were admitted again 2.4 s after kubelet.sock.
+# So long after its start, and after its kubelet.sock, in seconds, kubelet may not know yet which
+# pods there are, nor what its CPU Manager can give away. Seen: running pods were admitted again
+# 2.4 s after kubelet.sock.
 _STARTING = 10.0
 
 
@@ -94,6 +96,7 @@ class Counting:
     _allocatable: Allocatable | None = field(default=None, init=False)
     _life: SocketIdentity | None = field(default=None, init=False)
     _met: tuple[SocketIdentity, float] | None = field(default=None, init=False)
+    _appeared: float | None = field(default=None, init=False)
     _due: float = field(init=False, factory=trio.current_time)
     _hastened: RepeatedEvent = field(init=False, factory=RepeatedEvent)
     _backoff: Backoff = field(init=False)
@@ -118,13 +121,24 @@ class Counting:
         self.counted.given(device_ids)
         self.look_within(_LISTED_AFTER)
 
-    def kubelet_appeared(self) -> None:
-        """A new kubelet.sock is there."""
+    def kubelet_appeared(self, at: float) -> None:
+        """A new kubelet.sock appeared `at` that time, in Trio's seconds."""
+        self._appeared = at
         self._backoff.reset()
         self.look_within(0.0)
 
     async def follow(self) -> NoReturn:
         """Ask every `interval` seconds, or sooner where there is a reason, for ever."""
+        while True:
+            try:
+                await self._follow()
+            except* Exception as defects:  # it must not take the slots with it
+                log.exception("Counting failed, which is a defect: trying again")
+                self.problem = f"a defect of the agent: {defects.exceptions[0]!r}"
+                self.looks[Look.FAILED] += 1
+            await trio.sleep(self._backoff.next_delay())
+
+    async def _follow(self) -> NoReturn:
         while True:
             connected = self._identity()
             async with self.connect(self.socket) as kubelet:
@@ -161,7 +175,7 @@ class Counting:
     async def _look(self, kubelet: PodResources) -> Look:
         life = self._identity()
         try:
-            starting = life is not None and life != self._life and self._age(life) < _STARTING
+            starting = life is not None and life != self._life and self._is_starting(life)
             if starting and self._allocatable is not None:
                 return Look.INCOMPLETE
             allocatable = self._allocatable
@@ -172,14 +186,30 @@ class Counting:
             self._tell(str(failure))
             return Look.FAILED
         self._tell(None)
-        if starting and not allocatable.cpus:
+        if not allocatable.cpus and (starting or self._is_before_managers(life)):
             return Look.INCOMPLETE
-        self.answered = Moment.now()
         self._allocatable = allocatable
         if not starting:
             self._life = life
         self.counted.apply(allocatable, holdings)
+        self.answered = Moment.now()
         return Look.ANSWERED
+
+    def _is_starting(self, life: SocketIdentity) -> bool:
+        """Whether kubelet has just begun that life, or has just begun to listen to plugins."""
+        appeared = -math.inf if self._appeared is None else self._appeared
+        return min(self._age(life), trio.current_time() - appeared) < _STARTING
+
+    def _is_before_managers(self, life: SocketIdentity | None) -> bool:
+        """Whether kubelet has not made its kubelet.sock in that life.
+
+        It does so after its managers have started, for which it waits until its container runtime
+        is ready, however long that takes. Until then it has no CPUs to give away. The socket of
+        pod-resources is there all the time.
+        """
+        if life is None or self._appeared is None:
+            return False
+        return trio.current_time() - self._appeared > self._age(life) + _STARTING
 
     def _age(self, life: SocketIdentity) -> float:
         """How old kubelet's socket is, in seconds, also if the wall clock was set back since."""

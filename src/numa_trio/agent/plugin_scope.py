@@ -28,7 +28,7 @@ _RAN_WELL = 60.0
 class PluginScope:
     """One server task a resource and one registration task, which live and die together.
 
-    `on_generation` is called when a new kubelet.sock has appeared.
+    `on_generation` is called with the time, in Trio's seconds, when a new kubelet.sock appeared.
     """
 
     resources: AdvertisedResources
@@ -37,7 +37,7 @@ class PluginScope:
     instance: str
     watch: DirectoryWatch
     counts: AgentCounts = Factory(AgentCounts)
-    on_generation: Callable[[], None] = lambda: None
+    on_generation: Callable[[float], None] = lambda _at: None
 
     async def run(self) -> NoReturn:
         """Serve and register every resource until cancelled."""
@@ -57,7 +57,7 @@ class PluginScope:
         self.counts.kubelet_generations += 1
         for advertised in self.resources:
             advertised.counts.generation_appeared(at)
-        self.on_generation()
+        self.on_generation(at)
 
     def failed(self) -> None:
         """The scope failed, and with it every registration."""

@@ -143,9 +143,9 @@ class Agent:
         interval = self.settings.pod_resources_interval
         return Counting(counted, chosen.path, connect_pod_resources, interval)
 
-    def _kubelet_appeared(self) -> None:
+    def _kubelet_appeared(self, at: float) -> None:
         if self.counting:
-            self.counting.kubelet_appeared()
+            self.counting.kubelet_appeared(at)
 
     def _devices_in_checkpoint(self) -> Mapping[str, frozenset[str]]:
         try:
