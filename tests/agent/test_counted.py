@@ -224,3 +224,54 @@ async def test_devices_given_out_long_ago_are_forgotten(
     await trio.sleep(31)
     counting.apply(CAN_GIVE, [holder({4})])
     assert rig.advertised("numa-1-cpu").resource.unhealthy == {3}
+
+
+async def test_node_whose_cpus_cannot_be_read_keeps_what_was_known(rig: Rig) -> None:
+    """Its slots stay healthy, and so does what is counted; nobody reserved its CPUs meanwhile."""
+    counting = rig.counting()
+    counting.apply(CAN_GIVE, ())
+    assert rig.machine is not None
+    first, second = rig.machine.nodes
+    rig.machine = Machine((first, evolve(second, cpus=frozenset(), cpus_known=False)))
+    counting.apply(CAN_GIVE, [holder({6})])
+    assert rig.healthy("numa-1-cpu") == 3
+    assert counting.reasons == {}
+
+
+async def test_node_whose_cpus_were_never_read_is_not_said_to_be_reserved(rig: Rig) -> None:
+    """Until they can be read nothing is counted there, and that is what is told."""
+    assert rig.machine is not None
+    first, second = rig.machine.nodes
+    rig.machine = Machine((first, evolve(second, cpus=frozenset(), cpus_known=False)))
+    counting = rig.counting(NUMA_COUNTED="cpu")
+    counting.apply(CAN_GIVE, ())
+    assert rig.names()[2:] == ["numa-0-cpu"]
+    assert counting.reasons == {"numa-1-cpu": "the node's CPUs cannot be read"}
+    rig.machine = Machine((first, second))
+    counting.refresh()
+    assert rig.healthy("numa-1-cpu") == 4
+    assert counting.reasons == {}
+
+
+async def test_resource_that_has_the_name_already_is_left_alone(rig: Rig) -> None:
+    """Another resource called like what would be counted is not changed; the rest is counted."""
+    counting = rig.counting(NUMA_COUNTED="cpu")
+    other = NumaResource("numa-0-cpu", (1,), 7)
+    rig.resources.add(offer(other))
+    counting.apply(CAN_GIVE, ())
+    assert rig.advertised("numa-0-cpu").resource == other
+    assert rig.healthy("numa-1-cpu") == 4
+    assert "name" in counting.reasons["numa-0-cpu"]
+
+
+async def test_name_that_is_too_long_for_devices_is_told_and_the_rest_is_counted(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kubelet allows 63 characters for a device's id: what exceeds that alone is not counted."""
+    counting = rig.counting(NUMA_COUNTED="cpu")
+    rig.resources.add(offer(NumaResource("near-" + 55 * "x", (0,), 10)))
+    counting.apply(CAN_GIVE, ())
+    counting.refresh()
+    assert caplog.text.count("Not counting") == 1
+    assert [rig.healthy(name) for name in ("numa-0-cpu", "numa-1-cpu")] == [3, 4]
+    assert "63" in counting.reasons["near-" + 55 * "x" + "-cpu"]

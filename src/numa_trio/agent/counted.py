@@ -46,6 +46,7 @@ class CountedResources:
     read_given: Callable[[], Mapping[str, frozenset[str]]]
     reasons: dict[str, str] = field(init=False, factory=dict)
     _names: set[str] = field(init=False, factory=set)
+    _cpus: dict[int, frozenset[int]] = field(init=False, factory=dict)  # as last read, by node
     _given: dict[str, float] = field(init=False, factory=dict)
     _answer: tuple[Allocatable, Sequence[ContainerHoldings]] | None = field(
         init=False, default=None
@@ -68,10 +69,10 @@ class CountedResources:
             return
         oldest = trio.current_time() - _ADMITTED_WITHIN
         self._given = {each: at for each, at in self._given.items() if at >= oldest}
-        cpus_of = {node.id: node.cpus for node in machine.nodes}
+        self._cpus.update({node.id: node.cpus for node in machine.nodes if node.cpus_known})
         for base in list(self._bases()):
             for kind in self.settings.counted:
-                self._count(base, kind, cpus_of.get(base.numa_nodes[0], frozenset()))
+                self._count_if_possible(base, kind)
 
     def _bases(self) -> Iterator[NumaResource]:
         """The slots next to which something is counted: those of one node."""
@@ -80,20 +81,34 @@ class CountedResources:
             if resource.local_name not in self._names and len(resource.numa_nodes) == 1:
                 yield resource
 
-    def _count(self, base: NumaResource, kind: Counted, cpus_of_node: frozenset[int]) -> None:
+    def _count_if_possible(self, base: NumaResource, kind: Counted) -> None:
+        name = counted_name(base.local_name, kind)
+        obstacle = None
+        if name not in self._names and self.resources.get(name):
+            obstacle = "another resource has that name"
+        elif kind is Counted.CPU and base.numa_nodes[0] not in self._cpus:
+            obstacle = "the node's CPUs cannot be read"
+        if obstacle is None:
+            try:
+                self._count(base, kind, name)
+            except ValueError as problem:  # its devices' ids would be too long
+                obstacle = str(problem)
+        if obstacle:
+            self._tell(name, base, obstacle)
+
+    def _count(self, base: NumaResource, kind: Counted, name: str) -> None:
         assert self._answer is not None
         allocatable, holdings = self._answer
-        name = counted_name(base.local_name, kind)
         full_name, unit_bytes = f"{base.domain}/{name}", self.settings.memory_unit
         if kind is Counted.CPU:
-            room = cpu_room(allocatable, holdings, cpus_of_node, full_name)
+            room = cpu_room(allocatable, holdings, self._cpus[base.numa_nodes[0]], full_name)
         else:
             room = memory_room(allocatable, holdings, base.numa_nodes[0], unit_bytes, full_name)
         unit = format_bytes(unit_bytes)
         reason = why_not_counted(kind, allocatable, room.total, unit)
-        self._tell(name, base, reason)
         before = self.resources.get(name)
         if before is None and reason:
+            self._tell(name, base, reason)
             return
         if reason:
             room = Room(0, 0)
@@ -101,6 +116,7 @@ class CountedResources:
         resource = NumaResource(
             name, base.numa_nodes, capacity, domain=base.domain, healthy=base.healthy
         )
+        self._tell(name, base, reason)
         scarce = room.free < room.total or room.total < capacity
         unhealthy = unhealthy_devices(
             capacity,
