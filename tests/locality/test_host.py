@@ -56,7 +56,9 @@ def test_a_link_is_absent_if_all_of_dev_is_seen(tree: HostTree) -> None:
     assert tree.resolve("/dev/disk/by-id/x").outcome is Outcome.ABSENT
 
 
-@pytest.mark.parametrize("target", ["/dev/mapper/x", "/dev/mapper/x*", "/dev/sdz", "disk:sdz*"])
+@pytest.mark.parametrize(
+    "target", ["/dev/mapper/x", "/dev/mapper/x*", "/dev/sdz", "/dev/sdz*", "disk:sdz*"]
+)
 def test_names_of_sysfs_need_nothing(tree: HostTree, target: str) -> None:
     """What is not in sysfs does not exist."""
     tree.folder("class/block/sda")
@@ -65,6 +67,7 @@ def test_names_of_sysfs_need_nothing(tree: HostTree, target: str) -> None:
 
 def test_glob_over_volumes_needs_nothing(vm: HostTree) -> None:
     """The names of device-mapper are in sysfs."""
+    assert vm.resolve("/dev/mapper/luks-data", rooted=False).chain[:2] == ("dm-0", "md0")
     resolution = vm.resolve("/dev/mapper/vg*", rooted=False)
     assert resolution.chain[:2] == ("/dev/mapper/vg--0-data", "dm-1")
 

@@ -104,7 +104,8 @@ def test_odd_files_hide_nothing_else(tree: HostTree) -> None:
     tree.write(f"{path}/size", "many")
     tree.folder(f"{card}/model")
     tree.write(f"{card}/class", "0x030200")
-    (tree.sysfs / "class/block/sdc").symlink_to("sdc")
+    tree.write(f"{card}/vendor", "0x10de")
+    (tree.sysfs / "class/block/aaa").symlink_to("aaa")
     tree.folder(f"{card}/driver")
     listing = list_machine(tree.survey())
     assert [(disk.model, disk.size_bytes) for disk in listing.disks] == [(None, None)] * 2

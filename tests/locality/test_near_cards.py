@@ -50,10 +50,12 @@ def test_vlan_on_a_bond(vm: HostTree) -> None:
 
 def test_bridge_without_its_pods(vm: HostTree) -> None:
     """A bridge is near its hardware; the pods that come and go on it count for nothing."""
-    assert near(vm.resolve("br0")) == (
+    resolution = vm.resolve("br0")
+    assert near(resolution) == (
         (0, 1),
         ("br0", "bond0.100", "bond0", "eth1+eth2", "0000:84:00.0+0000:44:00.0"),
     )
+    assert resolution.notes == vm.resolve("bond0").notes
 
 
 def test_virtual_function(tree: HostTree) -> None:

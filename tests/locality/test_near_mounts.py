@@ -8,7 +8,9 @@ from numa_trio.locality.result import Outcome
 
 def test_mount_point(vm: HostTree) -> None:
     """A mount point is where the device of its file system is."""
-    assert near(vm.resolve("mount:/data")) == ((1,), ("nvme0n1p2", "nvme0n1", "0000:81:00.0"))
+    resolution = vm.resolve("mount:/data")
+    assert near(resolution) == ((1,), ("nvme0n1p2", "nvme0n1", "0000:81:00.0"))
+    assert resolution.notes == ()
 
 
 def test_directory(vm: HostTree) -> None:

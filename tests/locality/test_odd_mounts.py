@@ -67,6 +67,7 @@ def test_btrfs_that_sysfs_does_not_know(tree: HostTree) -> None:
 
 def test_zfs_pool_that_udev_does_not_know(tree: HostTree) -> None:
     """A pool on files, or one of which udev missed the devices."""
+    tree.disk("sdb", number="8:16")
     tree.mounts("0:40 / /tank zfs tank rw")
     tree.host_file("/run/udev/data/b8:0", "E:ID_FS_TYPE=ext4\n")
     tree.host_file("/run/udev/data/c1:3", "E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=tank\n")

@@ -1,15 +1,13 @@
 """Whatever sysfs holds, a resolution comes of it, with the reason."""
 
-import os
 from pathlib import Path
 
 import pytest
-from host_tree import HostTree, node
+from host_tree import HostTree
 
 from numa_trio.locality import walk
 from numa_trio.locality.host import Host
-from numa_trio.locality.result import Outcome, Told
-from numa_trio.topology.machine import Machine, NumaNode
+from numa_trio.locality.result import Outcome
 
 
 def test_devices_in_a_circle(tree: HostTree) -> None:
@@ -90,85 +88,6 @@ def test_members_that_tell_nothing_are_named(tree: HostTree) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("none", "held 'none', expected a node's number"),
-        ("", "held '', expected a node's number"),
-        ("1 2", "held '1 2', expected a node's number"),
-        ("9" * 70000, "it has more than 65536 bytes"),
-    ],
-)
-def test_numa_node_in_another_form(tree: HostTree, text: str, said: str) -> None:
-    """The file is named with what it held."""
-    card = tree.card("0000:17:00.0", node=None)
-    tree.write(f"{card}/numa_node", text)
-    resolution = tree.resolve("0000:17:00.0")
-    assert resolution.outcome is Outcome.UNKNOWN
-    assert resolution.reason == (
-        f"{os.path.realpath(tree.sysfs / card)}/numa_node: cannot be read: {said}"
-    )
-
-
-def test_numa_node_that_cannot_be_read(tree: HostTree) -> None:
-    """What is above may tell; if nothing does, the problem is the reason."""
-    bridge = tree.card("0000:16:02.0", node=1)
-    tree.folder(f"{bridge}/0000:17:00.0/numa_node")
-    tree.link("bus/pci/devices/0000:17:00.0", f"{bridge}/0000:17:00.0")
-    assert tree.resolve("0000:17:00.0").told == (Told("0000:16:02.0", 1),)
-    tree.write(f"{bridge}/numa_node", "-1")
-    reason = tree.resolve("0000:17:00.0").reason
-    assert reason is not None
-    assert reason.endswith("0000:17:00.0/numa_node: cannot be read: Is a directory")
-
-
-def test_card_that_cannot_be_read_gives_no_name(tree: HostTree) -> None:
-    """What told the node is then named itself."""
-    card = tree.folder("devices/pci0000:16/0000:17:00.0")
-    tree.folder(f"{card}/numa_node")
-    tree.write(f"{card}/nvme/nvme0/numa_node", "1")
-    tree.link("class/block/nvme0n1", tree.folder(f"{card}/nvme/nvme0/nvme0n1"))
-    assert tree.resolve("nvme0n1").chain == ("nvme0n1", "nvme0")
-
-
-def test_device_without_numa_node_anywhere(server: HostTree) -> None:
-    """Nothing from the device upwards has such a file."""
-    assert server.resolve("ib:scif0").reason == "neither scif0 nor what it hangs on has a numa_node"
-
-
-def test_node_that_is_not_online(tree: HostTree) -> None:
-    """A node that the machine does not have cannot be near anything."""
-    tree.card("0000:17:00.0", node=3)
-    resolution = tree.resolve("0000:17:00.0")
-    assert (resolution.outcome, resolution.nodes) == (Outcome.UNKNOWN, ())
-    assert resolution.reason == "node 3 is not online"
-    assert resolution.told == (Told("0000:17:00.0", 3),)
-
-
-def near_node_8(*nodes: NumaNode, tree: HostTree) -> tuple[tuple[int, ...], str | None]:
-    tree.card("0000:17:00.0", node=8)
-    resolution = tree.resolve("0000:17:00.0", Machine(nodes))
-    return resolution.nodes, resolution.reason
-
-
-def test_nodes_with_cpus_that_are_equally_near(tree: HostTree) -> None:
-    """All of them count."""
-    nodes = (node(0, "0", to_8=20), node(1, "1", to_8=20), node(2, "2", to_8=30), node(8))
-    assert near_node_8(*nodes, tree=tree) == ((0, 1), None)
-
-
-def test_no_distance_to_a_node_with_cpus(tree: HostTree) -> None:
-    """Without distances none is the nearest."""
-    said = "node 8 has no CPUs, and no distance to one that has"
-    assert near_node_8(node(0, "0"), node(1, "1"), node(8), tree=tree) == ((), said)
-
-
-def test_node_of_which_the_cpus_are_unknown(tree: HostTree) -> None:
-    """It is not taken to have none."""
-    nodes = (node(0, "0", to_8=20), NumaNode(8, cpus_known=False))
-    assert near_node_8(*nodes, tree=tree) == ((8,), None)
-
-
 @pytest.mark.parametrize("target", ["sda", "/dev/sda", "disk:sd*", "0000:17:00.0", "pci:*"])
 def test_links_in_a_circle(tree: HostTree, target: str) -> None:
     """What cannot be followed is no device, with the reason."""
@@ -244,3 +163,36 @@ def test_no_sysfs_at_all(tmp_path: Path) -> None:
     for target in ("sda", "disk:*", "net:eth0", "0000:00:00.0"):
         assert tree.resolve(target).outcome is Outcome.UNSEEN
     assert tree.resolve("ib:x").outcome is Outcome.ABSENT
+
+
+def test_bond_and_bridge_of_an_old_kernel(tree: HostTree) -> None:
+    """Before there were links to lower interfaces, bonds and bridges had lists of their own."""
+    tree.interface("eth0", on=tree.card("0000:5e:00.0", node=0))
+    tree.interface("eth1", on=tree.card("0000:5e:00.1", node=0))
+    bond = tree.interface("bond0")
+    tree.write(f"{bond}/bonding/slaves", "eth0 eth1")
+    tree.folder(f"{tree.interface('br1')}/brif/bond0")
+    tree.folder(f"{tree.interface('br0')}/brif/br1")
+    resolution = tree.resolve("br0")
+    assert resolution.chain == ("br0", "br1", "bond0", "eth0+eth1", "0000:5e:00.0+0000:5e:00.1")
+
+
+def test_bridge_of_pods_alone(tree: HostTree) -> None:
+    """Which pods are on it makes no difference to what is said of it."""
+    tree.interface("eth0", on=tree.card("0000:5e:00.0", node=0))
+    tree.interface("cni0", lower=(tree.interface("veth0"), tree.interface("veth1")))
+    resolution = tree.resolve("cni0")
+    assert (resolution.outcome, resolution.chain) == (Outcome.UNKNOWN, ("cni0",))
+    assert resolution.reason == "cni0 is virtual, with no hardware below that tells a node"
+
+
+def test_infiniband_on_an_interface_that_is_gone(tree: HostTree) -> None:
+    """The interface is named."""
+    tree.interface("eth0", on=tree.card("0000:5e:00.0", node=0))
+    tree.write("devices/virtual/infiniband/rxe0/parent", "eth2")
+    tree.link("class/infiniband/rxe0", "devices/virtual/infiniband/rxe0")
+    resolution = tree.resolve("ib:rxe0")
+    assert (resolution.outcome, resolution.reason) == (
+        Outcome.UNKNOWN,
+        "there is no network interface eth2",
+    )

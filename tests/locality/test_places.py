@@ -5,7 +5,7 @@ from host_tree import TWO_NODES, HostTree
 
 from numa_trio.locality import matching
 from numa_trio.locality.places import find_places
-from numa_trio.locality.result import Outcome, Resolution, joined, merged
+from numa_trio.locality.result import Outcome, Resolution, Told, joined, merged
 from numa_trio.locality.target import parse_target
 
 
@@ -21,7 +21,16 @@ def test_a_target_without_glob_has_one_place(vm: HostTree) -> None:
 def test_what_is_on_several_nodes_has_a_place_of_its_own(vm: HostTree) -> None:
     """Matches are put together by the nodes that they have; paths of shared disks count not."""
     assert shown(vm, "disk:nvme?n1") == [("-0", (0,)), ("-1", (0, 1)), ("-2", (1,))]
-    assert vm.places("disk:nvme?n1")[0].resolution.chain == ("nvme2n1", "0000:41:00.0")
+    assert shown(vm, "disk:nvme*n1") == shown(vm, "disk:nvme?n1")
+    first, shared, last = (place.resolution for place in vm.places("disk:nvme*n1"))
+    assert first.chain == ("nvme2n1", "0000:41:00.0")
+    assert last.chain == ("nvme0n1", "0000:81:00.0")
+    assert {each.target for each in (first, shared, last)} == {"disk:nvme*n1"}
+    assert first.told == (Told("0000:41:00.0", 0),)
+    assert (first.notes, shared.notes) == (
+        (),
+        ("on several nodes: 0000:42:00.0 on node 0; 0000:82:00.0 on node 1",),
+    )
 
 
 def test_by_path_and_by_name_alike(vm: HostTree) -> None:
@@ -108,6 +117,7 @@ def test_equal_if_nothing_changed(vm: HostTree) -> None:
         ("pci:81:00.0", "pci:81:00.0 → 0000:81:00.0 → node 1"),
         ("pci:0000:81:00.0", "pci:0000:81:00.0 → node 1"),
         ("/sub", "/sub → sda+vda → 0000:83:00.0+0000:43:00.0 → nodes 0-1"),
+        ("0000:99:00.0", "0000:99:00.0: there is no PCI device 0000:99:00.0"),
         ("net:eth9", "net:eth9: there is no network interface eth9"),
         ("/tmp/\u202e", r"/tmp/\u202e: /tmp is in memory (tmpfs), of whatever node is used"),
     ],

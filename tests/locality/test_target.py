@@ -17,6 +17,7 @@ from numa_trio.locality.target import Kind, Target, parse_target
         ("disk:cciss!c0d0", Kind.DISK, "cciss!c0d0"),
         ("net:eth2", Kind.NET, "eth2"),
         ("net:bond0.100", Kind.NET, "bond0.100"),
+        ("net:fifteencharacte", Kind.NET, "fifteencharacte"),
         ("net:ens*f0", Kind.NET, "ens*f0"),
         ("net:enp[12]s0f0np[01]*", Kind.NET, "enp[12]s0f0np[01]*"),
         ("ib:mlx5_0", Kind.IB, "mlx5_0"),

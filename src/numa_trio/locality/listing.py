@@ -124,7 +124,7 @@ def _one_of_each(mounts: Iterable[Mount]) -> list[Mount]:
     best: dict[tuple[str, str], Mount] = {}
     for mount in mounts:
         on_devices = mount.has_block_device or mount.source.startswith("/dev/")
-        if on_devices or mount.file_system in ("zfs", "bcachefs"):
+        if on_devices or mount.file_system == "zfs":
             key = (mount.device, mount.source)
             known = best.get(key)
             if known is None or len(mount.root) < len(known.root):
