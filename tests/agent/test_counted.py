@@ -1,7 +1,7 @@
 """From what kubelet says to the counted resources that are offered."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 import trio
@@ -31,7 +31,7 @@ CPUS_ONLY = Allocatable(CAN_GIVE.cpus)
 class Rig:
     """Two nodes of four CPUs, whose slots are advertised, and what is counted of them."""
 
-    checkpoint: dict[str, frozenset[str]] = field(factory=dict)
+    checkpoint: Sequence[Mapping[str, frozenset[str]]] = ()
     resources: AdvertisedResources = field(factory=AdvertisedResources)
     machine: Machine | None = field(
         factory=lambda: Machine(
@@ -47,7 +47,7 @@ class Rig:
             settings, self.resources, offer, lambda: self.machine, self._read_checkpoint
         )
 
-    def _read_checkpoint(self) -> Mapping[str, frozenset[str]]:
+    def _read_checkpoint(self) -> Sequence[Mapping[str, frozenset[str]]]:
         return self.checkpoint
 
     def advertised(self, name: str) -> AdvertisedResource:
@@ -124,10 +124,22 @@ async def test_devices_that_kubelet_takes_for_given_stay_healthy(
     """Those of init containers, which are not listed, and those that were just given out."""
     counting = rig.counting()
     counting.apply(CAN_GIVE, ())
-    rig.checkpoint = {CPU_1: frozenset({"numa-1-cpu-3", "numa-1-cpu-2"})}
+    rig.checkpoint = [{CPU_1: frozenset({"numa-1-cpu-3", "numa-1-cpu-2"})}]
     counting.given([["numa-1-cpu-1"], ["numa-0-cpu-1"]])
     counting.apply(CAN_GIVE, [holder({4})])
     assert rig.advertised("numa-1-cpu").resource.unhealthy == {0}
+
+
+async def test_devices_of_a_listed_pods_init_container_stay_healthy_come_what_may(
+    rig: Rig,
+) -> None:
+    """A stranger took what the init container had; at a restart kubelet wants them healthy."""
+    counting = rig.counting()
+    counting.apply(CAN_GIVE, ())
+    ended = {CPU_1: frozenset({"numa-1-cpu-1"})}
+    rig.checkpoint = [{CPU_1: frozenset({"numa-1-cpu-0", "numa-1-cpu-2", "numa-1-cpu-3"})}, ended]
+    counting.apply(CAN_GIVE, [holder({4}, "numa-1-cpu-0"), holder({5, 6, 7})])
+    assert rig.advertised("numa-1-cpu").resource.unhealthy == {1}
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_reads_what_kubelet_writes(tmp_path: Path) -> None:
     """Devices that containers have, not those that are only registered."""
     write(tmp_path, SEEN)
 
-    assert read_given_devices(tmp_path) == {"numa-align/numa-1": {"numa-1-4"}}
+    assert read_given_devices(tmp_path) == ({"numa-align/numa-1": {"numa-1-4"}},)
 
 
 def test_devices_of_init_containers_are_given(tmp_path: Path) -> None:
@@ -63,14 +63,14 @@ def test_devices_of_init_containers_are_given(tmp_path: Path) -> None:
         devices.allocate(running, part, CPUS, Allocation(taken, ContainerAllocation()))
     write_checkpoint(tmp_path, devices)
 
-    assert read_given_devices(tmp_path) == {CPUS: set(ids)}
+    assert read_given_devices(tmp_path) == ({CPUS: set(ids)},)
 
 
 def test_no_container_has_devices(tmp_path: Path) -> None:
     """Kubelet then writes null."""
     write(tmp_path, {"Data": {"PodDeviceEntries": None, "RegisteredDevices": {}}, "Checksum": 1})
 
-    assert read_given_devices(tmp_path) == {}
+    assert read_given_devices(tmp_path) == ()
 
 
 @pytest.mark.parametrize(
@@ -163,4 +163,6 @@ def test_whatever_the_file_holds_is_read_or_refused(
     with suppress(CheckpointUnreadable):
         given_devices = read_given_devices(directory)
         assert all(isinstance(name, str) for name in given_devices)
-        assert all(isinstance(each, str) for ids in given_devices.values() for each in ids)
+        assert all(
+            isinstance(each, str) for pod in given_devices for ids in pod.values() for each in ids
+        )

@@ -15,6 +15,7 @@ from numa_trio.plugin.counting import (
     Room,
     counted_name,
     cpu_room,
+    given_devices,
     held_ids,
     memory_room,
     ordinals,
@@ -71,14 +72,16 @@ class Plugins(Answering):
     """Answers at once; `given` is what kubelet's checkpoint shows, which is written then."""
 
     devices: DeviceManager | None = None
-    given: dict[str, frozenset[str]] = field(factory=dict)
+    given: list[dict[str, frozenset[str]]] = field(factory=list)
 
     def allocated(self) -> None:
         assert self.devices is not None
-        found: dict[str, set[str]] = {}
+        pods: dict[str, dict[str, frozenset[str]]] = {}
         for holder, allocation in self.devices.allocations.items():
-            found.setdefault(holder.resource, set()).update(allocation.device_ids)
-        self.given = {resource: frozenset(ids) for resource, ids in found.items()}
+            devices = pods.setdefault(holder.pod_uid, {})
+            before = devices.get(holder.resource, frozenset())
+            devices[holder.resource] = before | {*allocation.device_ids}
+        self.given = [*pods.values()]
 
 
 @define
@@ -134,10 +137,12 @@ class CountedNode:
             before = self.plugins.resources[resource]
             name, capacity = before.local_name, before.capacity
             held = ordinals(name, held_ids(resource, holdings), capacity)
-            spared = ordinals(name, self.plugins.given.get(resource, ()), capacity)
+            of_listed, of_others = given_devices(resource, self.plugins.given, holdings)
+            kept = ordinals(name, of_listed, capacity)
+            spared = ordinals(name, of_others, capacity)
             room = self.room(resource, holdings)
-            unhealthy = unhealthy_devices(capacity, room, held, spared, before.unhealthy)
-            assert not unhealthy & held
+            unhealthy = unhealthy_devices(capacity, room, held, spared, before.unhealthy, kept)
+            assert not unhealthy & (held | kept)
             self._offer(before.with_unhealthy(unhealthy))
         self.stale.clear()
         self.fresh = True

@@ -1,7 +1,7 @@
 """The counted resources next to each node's slots: from kubelet's answers to healthy devices."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import trio
 from attrs import define, field
@@ -12,6 +12,7 @@ from numa_trio.plugin.counting import (
     Room,
     counted_name,
     cpu_room,
+    given_devices,
     held_ids,
     memory_room,
     ordinals,
@@ -35,15 +36,15 @@ class CountedResources:
     """What is counted of each node whose slots are among the `resources`.
 
     `offer` makes what serves a resource; `machine` tells the CPUs of the nodes; `read_given` the
-    ids that kubelet takes for given, by resource. `reasons` say, by local name, why a resource is
-    not advertised.
+    ids that kubelet takes for given, by resource, of each pod. `reasons` say, by local name, why a
+    resource is not advertised.
     """
 
     settings: Settings
     resources: AdvertisedResources
     offer: Callable[[NumaResource], AdvertisedResource]
     machine: Callable[[], Machine | None]
-    read_given: Callable[[], Mapping[str, frozenset[str]]]
+    read_given: Callable[[], Iterable[Mapping[str, frozenset[str]]]]
     reasons: dict[str, str] = field(init=False, factory=dict)
     _names: set[str] = field(init=False, factory=set)
     _cpus: dict[int, frozenset[int]] = field(init=False, factory=dict)  # as last read, by node
@@ -118,12 +119,14 @@ class CountedResources:
         )
         self._tell(name, base, reason)
         scarce = room.free < room.total or room.total < capacity
+        kept, others = given_devices(resource.name, self.read_given() if scarce else (), holdings)
         unhealthy = unhealthy_devices(
             capacity,
             room,
             held=ordinals(name, held_ids(resource.name, holdings), capacity),
-            spared=self._spared(resource) if scarce else frozenset(),
+            spared=ordinals(name, {*self._given, *others}, capacity),
             before=before.resource.unhealthy if before else frozenset(),
+            kept=ordinals(name, kept, capacity),
         )
         resource = resource.with_unhealthy(unhealthy)
         if before is not None:
@@ -132,10 +135,6 @@ class CountedResources:
         self._names.add(name)
         self.resources.add(self.offer(resource))
         log.info("Counting %s: %d, %d of them free", resource.name, room.total, room.free)
-
-    def _spared(self, resource: NumaResource) -> frozenset[int]:
-        ids = {*self._given, *self.read_given().get(resource.name, ())}
-        return ordinals(resource.local_name, ids, resource.capacity)
 
     def _tell(self, name: str, base: NumaResource, reason: str | None) -> None:
         """Log why a resource is not advertised, once, and when that is over."""

@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -20,7 +20,11 @@ from numa_trio.agent.monitor.routes import Routes
 from numa_trio.agent.plugin_scope import PluginScope, supervise
 from numa_trio.agent.settling import settle
 from numa_trio.agent.status import ResourceStatus
-from numa_trio.kubelet.device_checkpoint import CheckpointUnreadable, read_given_devices
+from numa_trio.kubelet.device_checkpoint import (
+    CheckpointUnreadable,
+    PodDevices,
+    read_given_devices,
+)
 from numa_trio.kubelet.directory import KUBELET_SOCKET, choose_directory
 from numa_trio.kubelet.plugin_socket import is_plugin_socket_name, remove_dead_sockets
 from numa_trio.kubelet.pod_resources import choose_pod_resources_socket
@@ -147,12 +151,12 @@ class Agent:
         if self.counting:
             self.counting.kubelet_appeared(at)
 
-    def _devices_in_checkpoint(self) -> Mapping[str, frozenset[str]]:
+    def _devices_in_checkpoint(self) -> Sequence[PodDevices]:
         try:
             return read_given_devices(self.directory.path)
         except CheckpointUnreadable as problem:
             log.debug("Cannot tell the devices of init containers: %s", problem)
-            return {}
+            return ()
 
     def _offer(self, resource: NumaResource) -> AdvertisedResource:
         status = ResourceStatus(resource.name)

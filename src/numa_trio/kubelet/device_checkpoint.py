@@ -7,6 +7,7 @@ It is `kubelet_internal_checkpoint` in the device-plugin directory, an internal 
 import json
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 CHECKPOINT = "kubelet_internal_checkpoint"
@@ -15,28 +16,34 @@ CHECKPOINT = "kubelet_internal_checkpoint"
 _LARGEST = 4 * 1024 * 1024
 
 
+PodDevices = Mapping[str, frozenset[str]]
+"""The ids that all containers of a pod have, by resource name."""
+
+
 class CheckpointUnreadable(Exception):
     """The file is not there, or not what is expected; the message says what is wrong."""
 
 
-def read_given_devices(directory: Path) -> dict[str, frozenset[str]]:
-    """The ids of all devices that kubelet takes for given, by resource name.
+def read_given_devices(directory: Path) -> tuple[PodDevices, ...]:
+    """The devices that kubelet takes for given, of each pod.
 
-    Those of pods that have ended stay there until kubelet gives out the next device. Raises
+    Pods that have ended stay there until kubelet gives out the next device. Raises
     `CheckpointUnreadable`.
     """
     path = directory / CHECKPOINT
-    given: dict[str, set[str]] = {}
+    pods: dict[str, dict[str, frozenset[str]]] = {}
     try:
         content = _read(path)
         for entry in json.loads(content)["Data"]["PodDeviceEntries"] or ():
-            for ids in entry["DeviceIDs"].values():
-                given.setdefault(str(entry["ResourceName"]), set()).update(map(str, ids))
+            devices = pods.setdefault(str(entry["PodUID"]), {})
+            name = str(entry["ResourceName"])
+            ids = {str(each) for node in entry["DeviceIDs"].values() for each in node}
+            devices[name] = devices.get(name, frozenset()) | ids
     except OSError as problem:
         raise CheckpointUnreadable(f"{path}: {problem.strerror or problem}") from problem
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
         raise CheckpointUnreadable(f"{path} is not what kubelet writes: {problem!r}") from problem
-    return {name: frozenset(ids) for name, ids in given.items()}
+    return tuple(pods.values())
 
 
 def _read(path: Path) -> bytes:

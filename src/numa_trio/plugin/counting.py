@@ -4,7 +4,7 @@ The sum that must hold at every moment: healthy devices less those that pods hav
 kubelet could still give to one more container on that node, whoever took the rest.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from attrs import frozen
@@ -93,23 +93,51 @@ def unhealthy_devices(
     held: AbstractSet[int],
     spared: AbstractSet[int],
     before: AbstractSet[int],
+    kept: AbstractSet[int] = frozenset(),
 ) -> frozenset[int]:
     """Which of the devices 0 to `capacity` - 1 kubelet must not give to anybody now.
 
     Healthy are those that containers have (`held`), and as many others as are free. What was
     unhealthy `before` stays so first, then the highest go.
 
-    The `spared` go last. They may belong to a container that kubelet does not list, an init
-    container or one that is being admitted; and kubelet kills a pod that it admits again while a
-    device of its init container is unhealthy. While what such devices stand for is with their pod
-    there are enough others, as nobody else has it. They may also belong to a pod that has ended:
-    were they never to go, kubelet would be sent pods for which there is no room.
+    The `kept` never go: they are of init containers, which kubelet does not list, of pods that it
+    does list. Kubelet kills a pod that it admits again while a device of its init container is
+    unhealthy. Nobody else gets them, so that they make up for no device that is not free.
+
+    The `spared` go last. They may be of such a pod too, or of one that is being admitted; but they
+    may also be of one that has ended, and were they never to go, kubelet would be sent pods for
+    which there is no room.
     """
-    others = sorted(
-        (each for each in range(capacity) if each not in held),
+    others = [each for each in range(capacity) if each not in held]
+    surplus = max(0, len(others) - room.free)
+    candidates = sorted(
+        (each for each in others if each not in kept),
         key=lambda each: (each in spared, each not in before, -each),
     )
-    return frozenset(others[: max(0, len(others) - room.free)])
+    return frozenset(candidates[:surplus])
+
+
+def given_devices(
+    resource: str,
+    pods: Iterable[Mapping[str, frozenset[str]]],
+    holdings: Sequence[ContainerHoldings],
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Of the devices that kubelet takes for given: those of pods that it lists, and all others.
+
+    A pod is listed if a container that is has one of its devices, of whichever resource.
+    """
+    listed = {
+        (name, each)
+        for container in holdings
+        for name, ids in container.devices.items()
+        for each in ids
+    }
+    of_listed: set[str] = set()
+    of_others: set[str] = set()
+    for pod in pods:
+        is_listed = any((name, each) in listed for name, ids in pod.items() for each in ids)
+        (of_listed if is_listed else of_others).update(pod.get(resource, ()))
+    return frozenset(of_listed), frozenset(of_others)
 
 
 def why_not_counted(
