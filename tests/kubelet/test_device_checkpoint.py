@@ -162,7 +162,7 @@ def test_whatever_the_file_holds_is_read_or_refused(
     (directory / CHECKPOINT).write_bytes(content)
     with suppress(CheckpointUnreadable):
         given_devices = read_given_devices(directory)
-        assert all(isinstance(name, str) for name in given_devices)
+        assert all(isinstance(name, str) for pod in given_devices for name in pod)
         assert all(
             isinstance(each, str) for pod in given_devices for ids in pod.values() for each in ids
         )
