@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from numa_trio.simulator import sysfs_tree
 from numa_trio.simulator.cpus import SimulatedMachine
@@ -48,7 +49,7 @@ def test_shipped_machine_reads_the_same_from_sysfs(name: str, tmp_path: Path) ->
 
     write_sysfs(tmp_path, shipped)
 
-    assert read_simulated_machine(tmp_path, name) == shipped
+    assert read_simulated_machine(tmp_path, name) == evolve(shipped, wiring=())
 
 
 @pytest.mark.parametrize("name", shipped_machines())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from attrs import frozen
 
+from numa_trio.simulator.wiring import Attached
 from numa_trio.topology.machine import Machine
 
 CpuSet = frozenset[int]
@@ -29,11 +30,12 @@ class Cpu:
 
 @frozen
 class SimulatedMachine:
-    """A machine: its NUMA nodes, and how their CPUs form cores and sockets."""
+    """A machine: its NUMA nodes, how their CPUs form cores and sockets, and what hangs on them."""
 
     name: str
     machine: Machine
     cpus: tuple[Cpu, ...]
+    wiring: tuple[Attached, ...] = ()
 
 
 Unit = Callable[[Cpu], int]  # which NUMA node, socket, core or CPU a CPU belongs to

@@ -9,6 +9,8 @@
         socket: 0                # left out: each node is a socket
         huge_pages: {2Mi: 512}   # how many of each size; 2Mi and 1Gi: 0 if left out
 
+and what hangs on the nodes, as `wiring` says.
+
 The threads of a core are numbered as Linux numbers them on x86: first one thread of each core of
 the node, then the second ones. With two threads, CPUs 0-15,32-47 are the cores 0/32 to 15/47.
 """
@@ -18,6 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from numa_trio.simulator.cpus import Cpu, SimulatedMachine
+from numa_trio.simulator.wiring import Kind, read_wiring
 from numa_trio.topology.lists import MalformedText, parse_list
 from numa_trio.topology.machine import HugePages, Machine, NumaNode
 from numa_trio.topology.sizes import KIB
@@ -44,7 +47,7 @@ def load_machine(path: Path) -> SimulatedMachine:
     if len(documents) != 1:
         raise BadFile(f"{path}: found {len(documents)} documents; expected one machine")
     (document,) = documents
-    document.only("threads_per_core", "nodes")
+    document.only("threads_per_core", "nodes", *Kind)
     nodes = document.child("nodes")
     fields = list(nodes.elements())
     for field in fields:
@@ -55,7 +58,8 @@ def load_machine(path: Path) -> SimulatedMachine:
     machine = Machine(tuple(_node(field, ids) for field in fields))
     _check_cpus(machine, nodes)
     threads = document.child("threads_per_core")
-    return SimulatedMachine(path.stem, machine, tuple(_cpus(machine, fields, threads)))
+    cpus = tuple(_cpus(machine, fields, threads))
+    return SimulatedMachine(path.stem, machine, cpus, read_wiring(document, ids))
 
 
 def _node(field: Field, ids: list[int]) -> NumaNode:

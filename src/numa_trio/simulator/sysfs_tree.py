@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import evolve
 
 from numa_trio.simulator.cpus import Cpu, SimulatedMachine
+from numa_trio.simulator.wiring_tree import write_devices
 from numa_trio.topology.lists import MalformedText, format_cpumap, format_list, parse_list
 from numa_trio.topology.machine import NumaNode
 from numa_trio.topology.sizes import KIB
@@ -26,6 +27,7 @@ def write_sysfs(root: Path, simulated: SimulatedMachine) -> None:
         file = root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{text}\n", encoding="ascii")
+    write_devices(root, simulated.wiring)
 
 
 def read_simulated_machine(root: Path, name: str) -> SimulatedMachine:
@@ -33,6 +35,7 @@ def read_simulated_machine(root: Path, name: str) -> SimulatedMachine:
 
     Where the kernel tells nothing of cores and sockets, each CPU is a core, each node a socket.
     Where it knows no NUMA nodes, kubelet takes the memory of the whole machine for the node's.
+    Disks, interfaces and GPUs are not read.
     """
     machine = read_machine(root)
     if not machine.numa_aware:

@@ -19,6 +19,7 @@ from numa_trio.simulator.ideal import IdealCluster, Offer
 from numa_trio.simulator.kubelet import ADMIT_AGAIN, KubeletStandIn, open_kubelet
 from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.sysfs_tree import write_sysfs
+from numa_trio.simulator.wiring_tree import write_host
 from numa_trio.workloads.pod import Pod
 
 WAIT_LIMIT = 60.0  # seconds that any one thing may take; only a busy machine needs several
@@ -207,7 +208,7 @@ async def open_trial(
         variables = {
             **setup.variables,
             "NUMA_SOCKET_DIR": str(sockets),
-            "NUMA_SYSFS_ROOT": str(_sysfs_root(setup, directory)),
+            **_roots(setup, directory),
             "NUMA_POD_RESOURCES_SOCKET": str(pod_resources),
             "NUMA_POD_RESOURCES_INTERVAL": _INTERVAL,
         }
@@ -231,9 +232,11 @@ def _make_older(socket: Path) -> None:
     os.utime(socket, (then, then))
 
 
-def _sysfs_root(setup: Setup, directory: Path) -> Path:
+def _roots(setup: Setup, directory: Path) -> dict[str, str]:
+    """Where the agent finds the machine."""
     if setup.sysfs_root is not None:
-        return setup.sysfs_root
-    written = directory / "sys"
-    write_sysfs(written, setup.machine)
-    return written
+        return {"NUMA_SYSFS_ROOT": str(setup.sysfs_root)}
+    sysfs, host = directory / "sys", directory / "host"
+    write_sysfs(sysfs, setup.machine)
+    write_host(host, sysfs, setup.machine.wiring)
+    return {"NUMA_SYSFS_ROOT": str(sysfs), "NUMA_HOST_ROOT": str(host)}
