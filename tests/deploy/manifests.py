@@ -21,6 +21,9 @@ COMPONENTS = {
     "host-sys": "1.30",
     "init-container-policy": "1.36",
     "monitoring": OLDEST,
+    "near": OLDEST,
+    "near-file": OLDEST,
+    "near-zfs": OLDEST,
     "network-policy": OLDEST,
     "selinux": OLDEST,
 }

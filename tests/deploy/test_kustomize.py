@@ -27,8 +27,14 @@ CLUSTER_SCOPED = {
     "ValidatingAdmissionPolicyBinding",
 }
 
-# Components that mount something of the host, and the volume's name.
-ADDS_A_MOUNT = {"counting": "pod-resources", "host-sys": "sys"}
+# Components that mount something, and the volumes' names.
+ADDS_MOUNTS = {
+    "counting": ["pod-resources"],
+    "host-sys": ["sys"],
+    "near": ["host-mount-table", "host-dev-disk", "host-sys-class-net", "host-sys-devices"],
+    "near-file": ["near"],
+    "near-zfs": ["host-udev-data"],
+}
 
 
 def render(folder: Path) -> list[Object]:
@@ -66,13 +72,13 @@ def one(manifests: list[Object], kind: str, name: str = "numa-resource-plugin") 
 
 
 def unmount(daemonset: Object, volume: str) -> tuple[Object, Object]:
-    """Take a volume out of the DaemonSet; returns its mount and where on the host it is."""
+    """Take a volume out of the DaemonSet; returns its mount, and where on the host it is or {}."""
     container, pod = the_container(daemonset), daemonset["spec"]["template"]["spec"]
     (mount,) = (each for each in container["volumeMounts"] if each["name"] == volume)
     (source,) = (each for each in pod["volumes"] if each["name"] == volume)
     container["volumeMounts"].remove(mount)
     pod["volumes"].remove(source)
-    return mount, source["hostPath"]
+    return mount, source.get("hostPath", {})
 
 
 def assert_sound(manifests: list[Object], *versions: str) -> None:
@@ -120,7 +126,7 @@ def test_components_can_be_added(component: str, tmp_path: Path) -> None:
     manifests = render_with(tmp_path, "kubeadm", [component])
     assert_sound(manifests, COMPONENTS[component], NEWEST)
     daemonset = one(manifests, "DaemonSet")
-    if volume := ADDS_A_MOUNT.get(component):
+    for volume in ADDS_MOUNTS.get(component, []):
         unmount(daemonset, volume)
     assert_contract(daemonset)
 
@@ -162,7 +168,7 @@ def test_changed_capacity_rolls_the_daemonset(tmp_path: Path) -> None:
 
 def test_readme_example_renders(tmp_path: Path) -> None:
     """The kustomization that the README shows works, beside a checkout named as it is there."""
-    (block,) = re.findall(r"```yaml\n(.*?)```", (KUSTOMIZE / "README.md").read_text(), re.DOTALL)
+    block, *_ = re.findall(r"```yaml\n(.*?)```", (KUSTOMIZE / "README.md").read_text(), re.DOTALL)
     (tmp_path / "numa-trio").symlink_to(KUSTOMIZE.parents[1])
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/kustomization.yaml").write_text(block)
