@@ -127,11 +127,12 @@ def test_every_kind_of_container_is_counted(counting_policy: MutatingPolicy) -> 
     assert counts(metrics) == {}
 
 
-def test_near_names_are_counted(counting_policy: MutatingPolicy) -> None:
+@pytest.mark.parametrize("name", ["near-data", "near-data-1"])
+def test_near_names_are_counted(counting_policy: MutatingPolicy, name: str) -> None:
     """What is near a disk has counts of its own, by the same endings."""
-    near = with_limits(container("app", cpu=2), {"numa-align/near-data": 1})
+    near = with_limits(container("app", cpu=2), {f"numa-align/{name}": 1})
     (app,) = every_container(counting_policy.mutated(pod(near), parameters()))
-    assert counts(app) == {"near-data-cpu": "2", "near-data-memory": "1"}
+    assert counts(app) == {f"{name}-cpu": "2", f"{name}-memory": "1"}
 
 
 def test_zero_slots_name_a_node(counting_policy: MutatingPolicy) -> None:
@@ -158,6 +159,7 @@ APP = container("app", 0)
         pod(container("app", 0, counted={"0-memory": 1})),
         pod(container("app", counted={"0-cpu": 1})),
         pod(with_limits(container("app"), {"numa-align/near-data-cpu": 1})),
+        pod(with_limits(APP, {"numa-align/near-data": 1})),
         pod(APP, {"name": "bare"}),
         pod(APP, init=[{"name": "bare"}]),
         pod(container("app", 0, memory="0")),
@@ -178,6 +180,7 @@ APP = container("app", 0)
         "memory counted already",
         "counted without a slot",
         "counted near a disk without a slot",
+        "a number and a disk",
         "not Guaranteed: no limits",
         "not Guaranteed: an init container",
         "not Guaranteed: zero memory",

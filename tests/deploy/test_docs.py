@@ -1,12 +1,16 @@
 """The snippets of the documents are what the documents say of them."""
 
+import copy
 import re
+import subprocess
 
 import pytest
 import yaml
 
-from deploy.admission import ValidatingPolicy
+from deploy.admission import MutatingPolicy, ValidatingPolicy, as_admitted
 from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS, PARAMETERS, REPOSITORY
+from deploy.near_pods import NEAR_LET_IN, NEAR_REFUSED
+from deploy.pods import Object, container, pod
 from deploy.schemas import OLDEST
 from numa_trio.workloads.quantity import parse_quantity
 
@@ -43,6 +47,53 @@ def test_annotation_is_the_policys() -> None:
     (annotation,) = yaml.safe_load(block)["metadata"]["annotations"]
     file = "deploy/kustomize/components/init-container-policy/policy.yaml"
     assert f"[?'{annotation}']" in (REPOSITORY / file).read_text()
+
+
+def of_other_domain(component: str) -> list[Object]:
+    """A policy after the command by which the document changes the domain of the resources."""
+    (command,) = re.findall(r"<!-- domain -->\n```sh\n.*?\| (sed .*?) \|.*\n```", POLICIES)
+    text = (KUSTOMIZE / "components" / component / "policy.yaml").read_text()
+    changed = subprocess.run(
+        ["sh", "-c", command], input=text, capture_output=True, text=True, check=True
+    )
+    return list(yaml.safe_load_all(changed.stdout))
+
+
+def renamed(pod: Object) -> Object:
+    """The pod with resources of the document's other domain."""
+    result = copy.deepcopy(pod)
+    for each in result["spec"]["containers"] + result["spec"].get("initContainers", []):
+        for kind, amounts in each.get("resources", {}).items():
+            names = {name.replace("numa-align/", "example.com/"): n for name, n in amounts.items()}
+            each["resources"][kind] = names
+    return result
+
+
+def test_rules_know_resources_of_another_domain() -> None:
+    """With the documented command the rules judge resources of that domain, and no others."""
+    changed = ValidatingPolicy.read(of_other_domain("admission-policies")[0])
+    for case in NEAR_LET_IN + NEAR_REFUSED:
+        data = {"data": {"one-node-per-pod": case.one_node_per_pod}}
+        messages = changed.refusals(renamed(case.pod), data)
+        assert [message.split(":")[0] for message in messages] == case.broken, case.name
+        assert "numa-align/" not in "".join(messages)
+        assert not changed.matching.matches(case.pod)
+
+
+def test_other_policies_know_resources_of_another_domain() -> None:
+    """The same command changes what the other two policies add; their labels stay."""
+    init = MutatingPolicy.read(of_other_domain("init-container-policy")[0])
+    counting = MutatingPolicy.read(of_other_domain("counting-policy")[0])
+    before = as_admitted(renamed(pod(container("app", 1), init=[container("init")])))
+    before["metadata"]["annotations"] = {"numa-align/copy-to-init-containers": "true"}
+    after = counting.mutated(init.mutated(before), {"data": {"counted": "cpu"}})
+    for each in after["spec"]["containers"] + after["spec"]["initContainers"]:
+        asked = {"example.com/numa-1": "1", "example.com/numa-1-cpu": "1"}
+        assert each["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"} | asked
+    binding = of_other_domain("counting-policy")[1]["spec"]
+    assert binding["matchResources"]["namespaceSelector"]["matchLabels"] == {
+        "numa-align/count": "true"
+    }
 
 
 def test_components_are_documented() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from deploy.admission import MutatingPolicy, ValidatingPolicy, as_admitted
 from deploy.manifests import BINDINGS, INIT_BINDING, INIT_POLICY, PARAMETERS, POLICY
+from deploy.near_pods import NEAR_LET_IN, NEAR_REFUSED, near
 from deploy.pods import (
     LET_IN,
     NOT_OURS,
@@ -33,7 +34,8 @@ def codes(messages: list[str]) -> list[str]:
     return [message.split(":")[0] for message in messages]
 
 
-by_name = pytest.mark.parametrize("case", LET_IN + REFUSED + NOT_OURS, ids=lambda case: case.name)
+CASES = LET_IN + NEAR_LET_IN + REFUSED + NEAR_REFUSED + NOT_OURS
+by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 @by_name
@@ -71,7 +73,7 @@ def test_every_code_is_refused_somewhere() -> None:
     }
 
 
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", REFUSED + NEAR_REFUSED, ids=lambda case: case.name)
 def test_messages_can_be_shown(policy: ValidatingPolicy, case: Case) -> None:
     """A message is one line of plain text: the API server drops longer ones and line breaks."""
     for message in refusals(policy, case, case.pod):
@@ -88,7 +90,11 @@ def test_messages_can_be_shown(policy: ValidatingPolicy, case: Case) -> None:
             pod(container("one", 0), init=[container("two")]),
             "two does not ask for numa-align/numa-0",
         ),
-        (pod(container("one", 0, 1)), "one"),
+        (pod(container("one", 0, 1)), "one (numa-align/numa-0, numa-align/numa-1). No CPU"),
+        (
+            pod(near(container("one", 1), data=1)),
+            "one (numa-align/numa-1, numa-align/near-data). On some servers these are two nodes",
+        ),
         (pod(container("one", 0), container("two", 7)), "numa-align/numa-0, numa-align/numa-7"),
         (pod(container("one", 0), container("two", memory="1.5")), "bytes in two. Kubelet"),
         (
@@ -114,6 +120,7 @@ def test_messages_can_be_shown(policy: ValidatingPolicy, case: Case) -> None:
         "NA003",
         "NA004",
         "NA005 container",
+        "NA005 near and number",
         "NA005 pod",
         "NA008",
         "NA007 CPUs",
@@ -298,6 +305,27 @@ def test_init_containers_get_the_node(
     assert had.items() <= mutated["resources"]["requests"].items()
 
 
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ({"data": 1}, "near-data"),
+        ({"data": 2}, "near-data"),
+        ({"data_cpu": 1, "data_memory": 1}, "near-data"),
+        ({"data_1": 1, "data_1_cpu": 1}, "near-data-1"),
+    ],
+    ids=["a disk", "two slots", "counted only", "the second of a glob"],
+)
+def test_init_containers_get_what_the_app_is_near(
+    policy: ValidatingPolicy, init_policy: MutatingPolicy, asked: Object, given: str
+) -> None:
+    """A name near something is copied as a number is, by its slots; then NA004 has no objection."""
+    before = opted_in(pod(near(container("app"), **asked), init=[container("init")]))
+    after = init_policy.mutated(as_admitted(before))
+    (init,) = after["spec"]["initContainers"]
+    assert nodes_of(init) == {f"numa-align/{given}": "1"}
+    assert "NA004" not in codes(policy.refusals(after, PARAMETERS))
+
+
 def test_mutated_pod_passes_the_rules(
     policy: ValidatingPolicy, init_policy: MutatingPolicy
 ) -> None:
@@ -337,6 +365,9 @@ def test_mutation_happens_once(init_policy: MutatingPolicy) -> None:
         opted_in(pod(container("app", 0), init=[container("init", 1)])),
         opted_in(pod(container("app", none_of=(0,)), init=[container("init")])),
         opted_in(pod(container("app", 0), init=[container("init", none_of=(0,))])),
+        opted_in(pod(near(container("app", 1), data=1), init=[container("init")])),
+        opted_in(pod(container("app", 1), near(container("b"), data=1), init=[container("init")])),
+        opted_in(pod(near(container("app"), data=1), init=[near(container("init"), log=1)])),
     ],
     ids=[
         "not opted in",
@@ -348,6 +379,9 @@ def test_mutation_happens_once(init_policy: MutatingPolicy) -> None:
         "has its own",
         "zero of a node",
         "has zero of the same",
+        "a number and a disk in one",
+        "a number and a disk",
+        "near something else",
     ],
 )
 def test_other_pods_are_not_mutated(init_policy: MutatingPolicy, untouched: Object) -> None:

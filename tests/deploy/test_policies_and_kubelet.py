@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from deploy.admission import ValidatingPolicy, as_admitted
 from deploy.manifests import PARAMETERS
+from deploy.near_pods import NEAR_LET_IN, NEAR_NODES, NEAR_REFUSED
 from deploy.pods import LET_IN, REFUSED, Case, Object, container, pod, sidecar
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.admission import Verdict, admit
@@ -21,16 +22,24 @@ CPUS_PER_NODE = 24
 
 
 def roomy() -> Cluster:
-    """With slots, and what is counted of the first two nodes: CPUs, and some GiB of memory."""
+    """With slots, and what is counted of the first two nodes: CPUs, and some GiB of memory.
+
+    The same by the names of what is near them.
+    """
     first_cpus = range(0, 4 * CPUS_PER_NODE, CPUS_PER_NODE)
     nodes = [range(first, first + CPUS_PER_NODE) for first in first_cpus]
     on = cluster(machine(*nodes, memory=64 << 30))
-    for node in range(2):
-        for kind, count in (("cpu", CPUS_PER_NODE), ("memory", 16)):
-            counted = NumaResource(f"numa-{node}-{kind}", (node,), count)
-            on.plugins.resources[counted.name] = counted
-            on.node.devices.update(counted.name, counted.devices())
+    for name, node in {"numa-0": 0, "numa-1": 1, **NEAR_NODES}.items():
+        add(on, name, node, 100)
+        add(on, f"{name}-cpu", node, CPUS_PER_NODE)
+        add(on, f"{name}-memory", node, 16)
     return on
+
+
+def add(on: Cluster, name: str, node: int, count: int) -> None:
+    resource = NumaResource(name, (node,), count)
+    on.plugins.resources[resource.name] = resource
+    on.node.devices.update(resource.name, resource.devices())
 
 
 def resources_of(fields: Object) -> Resources:
@@ -75,7 +84,7 @@ def is_pinned(verdict: Verdict) -> bool:
 
 
 # More CPUs than the machine has.
-FITTING = [case for case in LET_IN if "1k" not in case.name]
+FITTING = [case for case in LET_IN + NEAR_LET_IN if "1k" not in case.name]
 
 
 @pytest.mark.parametrize("case", FITTING, ids=lambda case: case.name)
@@ -84,7 +93,7 @@ def test_kubelet_pins_what_is_let_in(case: Case) -> None:
     assert is_pinned(verdict_on(case.pod))
 
 
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", REFUSED + NEAR_REFUSED, ids=lambda case: case.name)
 def test_kubelet_would_not_pin_what_is_refused(case: Case) -> None:
     """A bad pod is refused by kubelet too or runs unpinned; the table says where not."""
     assert is_pinned(verdict_on(case.pod)) == case.stricter
