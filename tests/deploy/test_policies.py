@@ -150,7 +150,7 @@ def test_one_node_per_pod_is_the_default(policy: ValidatingPolicy) -> None:
         ({"near-data": 1, "near-log-cpu": 1}, ["NA005"]),
         ({"near-data": 1, "numa-0": 1}, ["NA005"]),
         ({"near-data": 1, "numa-0-cpu": 1}, ["NA005"]),
-        ({"near-cpu": 7}, []),  # near something that is called cpu, not counted
+        ({"near-cpu": 7}, []),  # a name that the agent does not take
     ],
     ids=" ".join,
 )
