@@ -239,7 +239,7 @@ def test_any_text_is_either_accepted_or_bad_configuration(variable: str, value: 
         assert "expected" in message or "would take" in message
 
 
-@pytest.mark.parametrize("variable", sorted(known_variables()))
+@pytest.mark.parametrize("variable", sorted(known_variables().keys() - {"NUMA_NEAR"}))
 def test_a_long_value_is_not_shown_whole(variable: str) -> None:
     """The error has its beginning and its length."""
     value = "x" * 100_000

@@ -9,9 +9,11 @@ from typing import Any
 from attrs import field, fields, frozen
 
 from numa_trio.kubelet.plugin_socket import socket_name
+from numa_trio.near.unknown_node import UnknownNode
 from numa_trio.plain_text import quoted
 from numa_trio.plugin.advertising import CpulessNodes
 from numa_trio.plugin.counted import Counted
+from numa_trio.plugin.environment import Environment
 from numa_trio.setting_values import (
     HttpAddress,
     LogFormat,
@@ -143,6 +145,40 @@ class Settings:
     pod_resources_interval: float = field(
         metadata=_variable(
             "10", parse_interval, "seconds between two questions to kubelet's pod-resources API"
+        )
+    )
+    near: str = field(
+        metadata=_variable(
+            "",
+            str,
+            "names for what resources are near, as in data=/var/lib/data,fabric=net:eth2: each is"
+            " offered as near-<name>",
+        )
+    )
+    near_file: Path | None = field(
+        metadata=_variable(
+            "", parse_optional_path, "a YAML file with more such names, as in 'data: /var/lib/data'"
+        )
+    )
+    near_unknown: UnknownNode = field(
+        metadata=_variable(
+            "skip",
+            parse_one_of(UnknownNode),
+            "what is there but tells no NUMA node: skip it, or offer it near any",
+        )
+    )
+    host_root: Path | None = field(
+        metadata=_variable(
+            "",
+            parse_optional_path,
+            "where the host's /, or parts of it, are mounted, for what resources are near",
+        )
+    )
+    env: Environment = field(
+        metadata=_variable(
+            "minimal",
+            parse_one_of(Environment),
+            "what a container is told: minimal is NUMA_NODE; full also what its NUMA node has",
         )
     )
     log_format: LogFormat = field(

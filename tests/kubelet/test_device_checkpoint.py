@@ -13,10 +13,11 @@ from numa_trio.kubelet import device_checkpoint
 from numa_trio.kubelet.device_checkpoint import (
     CHECKPOINT,
     CheckpointUnreadable,
+    read_device_nodes,
     read_given_devices,
 )
 from numa_trio.plugin.messages import ContainerAllocation, Device
-from numa_trio.simulator.checkpoint import write_checkpoint
+from numa_trio.simulator.checkpoint import restore_checkpoint, write_checkpoint
 from numa_trio.simulator.devices import Allocation, DeviceManager
 from simulated import container, init, pod
 
@@ -50,6 +51,24 @@ def test_reads_what_kubelet_writes(tmp_path: Path) -> None:
     write(tmp_path, SEEN)
 
     assert read_given_devices(tmp_path) == ({"numa-align/numa-1": {"numa-1-4"}},)
+
+
+def test_reads_where_devices_were_when_they_were_given(tmp_path: Path) -> None:
+    """Kubelet files each device under its nodes, and those without under -1."""
+    devices = DeviceManager(frozenset({0, 1}))
+    near = "numa-align/near-data"
+    for nodes, app in (((0, 1), "both"), ((1,), "one"), ((), "none")):
+        devices.update(near, [Device(app, True, nodes)])
+        holder = pod(container(app), name=app)
+        allocation = Allocation((app,), ContainerAllocation())
+        devices.allocate(holder, holder.containers[0], near, allocation)
+    write_checkpoint(tmp_path, devices)
+    expected = {"both": (0, 1), "one": (1,), "none": ()}
+    assert read_device_nodes(tmp_path) == {near: expected}
+    restored = DeviceManager(frozenset({0, 1}))
+    restore_checkpoint(tmp_path, restored)
+    write_checkpoint(tmp_path, restored)
+    assert read_device_nodes(tmp_path) == {near: expected}
 
 
 def test_devices_of_init_containers_are_given(tmp_path: Path) -> None:
@@ -161,6 +180,7 @@ def test_whatever_the_file_holds_is_read_or_refused(
     directory = tmp_path_factory.getbasetemp()
     (directory / CHECKPOINT).write_bytes(content)
     with suppress(CheckpointUnreadable):
+        read_device_nodes(directory)
         given_devices = read_given_devices(directory)
         assert all(isinstance(name, str) for pod in given_devices for name in pod)
         assert all(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from numa_trio.plugin.environment import HostFacts, NodeFacts, environment_of
 from numa_trio.plugin.messages import (
     ContainerAllocation,
     Device,
@@ -216,6 +217,51 @@ def test_a_resource_of_no_node_gives_no_hint() -> None:
     resource = NumaResource("near-data", (), 1)
     assert resource.devices() == (Device("near-data-0", True, ()),)
     assert resource.allocate([["near-data-0"]]) == [ContainerAllocation({})]
+
+
+def test_devices_that_containers_have_stay_behind() -> None:
+    """Those that were given elsewhere are where they were; so is what their container is told."""
+    moved = NumaResource("near-data", (0,), 4).with_nodes((1,), {0: (0,), 2: (1,), 3: (), 9: (0,)})
+    assert [device.numa_nodes for device in moved.devices()] == [(0,), (1,), (1,), ()]
+    assert moved.left_behind == {0: (0,), 3: ()}
+    answers = moved.allocate([["near-data-0"], ["near-data-1"], ["near-data-0", "near-data-1"]])
+    assert [each.environment["NUMA_NODE"] for each in answers] == ["0", "1", "0-1"]
+    assert moved.with_capacity(2).left_behind == {0: (0,)}
+    assert moved.with_nodes((1,)).left_behind == {}
+
+
+def test_what_the_host_has_is_no_part_of_what_is_offered() -> None:
+    """A list is not sent again because a disk has come; a container is told of it."""
+    host = HostFacts()
+    resource = NumaResource("near-data", (1,), 1, host=host)
+    assert resource == NumaResource("near-data", (1,), 1)
+    host.nodes = {1: NodeFacts(frozenset({2, 3}), 4096, {0: 21, 1: 10}, ("sda", "sdb"), ("eth0",))}
+    (answer,) = resource.with_nodes((1,)).allocate([["near-data-0"]])
+    assert answer.environment == {
+        "NUMA_NODE": "1",
+        "NUMA_HOST_NODE_CPUS": "2-3",
+        "NUMA_HOST_NODE_MEMORY_BYTES": "4096",
+        "NUMA_HOST_NODE_DISTANCES": "0=21,1=10",
+        "NUMA_HOST_NODE_DISKS": "sda,sdb",
+        "NUMA_HOST_NODE_INTERFACES": "eth0",
+    }
+
+
+def test_several_nodes_of_the_host_are_told_together() -> None:
+    """Without distances; and without what is not known of each."""
+    host = HostFacts(
+        {
+            0: NodeFacts(frozenset({0}), 1024, {0: 10}, ("md0", "sda")),
+            1: NodeFacts(frozenset({1}), None, {1: 10}, ("md0",), ("eth0",)),
+        }
+    )
+    assert environment_of((0, 1), host) == {
+        "NUMA_NODE": "0-1",
+        "NUMA_HOST_NODE_CPUS": "0-1",
+        "NUMA_HOST_NODE_DISKS": "md0,sda",
+    }
+    assert environment_of((0, 2), host) == {"NUMA_NODE": "0,2"}
+    assert environment_of((), host) == {}
 
 
 def test_devices_of_a_longer_name_are_not_those_of_the_shorter() -> None:

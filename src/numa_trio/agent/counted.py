@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import trio
 from attrs import define, field
@@ -15,6 +16,7 @@ from numa_trio.plugin.counting import (
     given_devices,
     held_ids,
     memory_room,
+    ordinal_of,
     ordinals,
     unhealthy_devices,
     why_not_counted,
@@ -36,8 +38,9 @@ class CountedResources:
     """What is counted of each node whose slots are among the `resources`.
 
     `offer` makes what serves a resource; `machine` tells the CPUs of the nodes; `read_given` the
-    ids that kubelet takes for given, by resource, of each pod. `reasons` say, by local name, why a
-    resource is not advertised.
+    ids that kubelet takes for given, by resource, of each pod; `read_nodes` the nodes that these
+    had when they were given, by resource and id, if anybody can tell. `reasons` say, by local name,
+    why a resource is not advertised.
     """
 
     settings: Settings
@@ -45,6 +48,7 @@ class CountedResources:
     offer: Callable[[NumaResource], AdvertisedResource]
     machine: Callable[[], Machine | None]
     read_given: Callable[[], Iterable[Mapping[str, frozenset[str]]]]
+    read_nodes: Callable[[], Mapping[str, Mapping[str, tuple[int, ...]]] | None] = lambda: None
     reasons: dict[str, str] = field(init=False, factory=dict)
     _names: set[str] = field(init=False, factory=set)
     _cpus: dict[int, frozenset[int]] = field(init=False, factory=dict)  # as last read, by node
@@ -76,16 +80,18 @@ class CountedResources:
                 self._count_if_possible(base, kind)
 
     def _bases(self) -> Iterator[NumaResource]:
-        """The slots next to which something is counted: those of one node."""
+        """The slots next to which something is counted."""
         for advertised in self.resources:
-            resource = advertised.resource
-            if resource.local_name not in self._names and len(resource.numa_nodes) == 1:
-                yield resource
+            if advertised.resource.local_name not in self._names:
+                yield advertised.resource
 
     def _count_if_possible(self, base: NumaResource, kind: Counted) -> None:
         name = counted_name(base.local_name, kind)
         obstacle = None
-        if name not in self._names and self.resources.get(name):
+        if len(base.numa_nodes) != 1:
+            obstacle = "it is near several NUMA nodes" if base.numa_nodes else "its node is unknown"
+            self._stop_counting(name)
+        elif name not in self._names and self.resources.get(name):
             obstacle = "another resource has that name"
         elif kind is Counted.CPU and base.numa_nodes[0] not in self._cpus:
             obstacle = "the node's CPUs cannot be read"
@@ -96,6 +102,28 @@ class CountedResources:
                 obstacle = str(problem)
         if obstacle:
             self._tell(name, base, obstacle)
+
+    def _left(
+        self, resource: NumaResource, base: NumaResource, held: AbstractSet[str]
+    ) -> Mapping[int, tuple[int, ...]]:
+        """Where the devices that containers have were given, by ordinal, if its slots can move."""
+        if base.plain:
+            return {}
+        nodes = self.read_nodes()
+        if nodes is None:
+            return resource.left_behind
+        found = nodes.get(resource.name, {})
+        by_ordinal = (
+            (ordinal_of(resource.local_name, each), found[each])
+            for each in found
+            if each in held or each in self._given
+        )
+        return {ordinal: then for ordinal, then in by_ordinal if ordinal is not None}
+
+    def _stop_counting(self, name: str) -> None:
+        """Offer none of what was counted before, if anything was."""
+        if name in self._names and (before := self.resources.get(name)):
+            before.update(before.resource.with_health(False))
 
     def _count(self, base: NumaResource, kind: Counted, name: str) -> None:
         assert self._answer is not None
@@ -114,16 +142,24 @@ class CountedResources:
         if reason:
             room = Room(0, 0)
         capacity = max(room.total, before.resource.capacity if before else 0)
-        resource = NumaResource(
-            name, base.numa_nodes, capacity, domain=base.domain, healthy=base.healthy
+        resource = (
+            before.resource
+            if before
+            else NumaResource(name, base.numa_nodes, capacity, domain=base.domain)
+        )
+        scarce = room.free < room.total or room.total < capacity
+        kept, others = given_devices(full_name, self.read_given() if scarce else (), holdings)
+        held = held_ids(full_name, holdings)
+        resource = (
+            resource.with_capacity(capacity)
+            .with_nodes(base.numa_nodes, self._left(resource, base, {*held, *kept}))
+            .with_health(base.healthy)
         )
         self._tell(name, base, reason)
-        scarce = room.free < room.total or room.total < capacity
-        kept, others = given_devices(resource.name, self.read_given() if scarce else (), holdings)
         unhealthy = unhealthy_devices(
             capacity,
             room,
-            held=ordinals(name, held_ids(resource.name, holdings), capacity),
+            held=ordinals(name, held, capacity),
             spared=ordinals(name, {*self._given, *others}, capacity),
             before=before.resource.unhealthy if before else frozenset(),
             kept=ordinals(name, kept, capacity),

@@ -121,6 +121,10 @@ class Counting:
         self.counted.given(device_ids)
         self.look_within(_LISTED_AFTER)
 
+    def slots_changed(self) -> None:
+        """Other slots are offered than before, or on other nodes."""
+        self.counted.refresh()
+
     def kubelet_appeared(self, at: float) -> None:
         """A new kubelet.sock appeared `at` that time, in Trio's seconds."""
         self._appeared = at

@@ -5,8 +5,10 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import trio
+from attrs import evolve
 
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
 from numa_trio.agent.counted import CountedResources
@@ -22,7 +24,9 @@ from numa_trio.agent.settling import settle
 from numa_trio.agent.status import ResourceStatus
 from numa_trio.kubelet.device_checkpoint import (
     CheckpointUnreadable,
+    DeviceNodes,
     PodDevices,
+    read_device_nodes,
     read_given_devices,
 )
 from numa_trio.kubelet.directory import KUBELET_SOCKET, choose_directory
@@ -34,8 +38,13 @@ from numa_trio.kubelet.rpc.plugin_server import PluginServer
 from numa_trio.kubelet.rpc.pod_resources_client import connect_pod_resources
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
+from numa_trio.plugin.environment import Environment, HostFacts
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.settings import Settings, check_socket_paths
+
+if TYPE_CHECKING:
+    from numa_trio.agent.nearness import Nearness
+    from numa_trio.locality.survey import Survey
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +103,7 @@ class Agent:
         if settings.counted:
             check_socket_paths(self.directory.path, settings.instance, _LONGEST_COUNTED)
         self.counts = AgentCounts()
+        self.host = HostFacts() if settings.env is Environment.FULL else None
         self.resources = AdvertisedResources()
         self.discovery = Discovery(settings, self.resources, self._offer)
         self.watch = DirectoryWatch(self.directory.path, relevant=_is_relevant)
@@ -108,6 +118,7 @@ class Agent:
             self._kubelet_appeared,
         )
         self.counting = self._counting() if settings.counted else None
+        self.nearness = self._nearness()
 
     async def run(self) -> None:
         """Discover the nodes and offer them to kubelet until cancelled."""
@@ -121,16 +132,21 @@ class Agent:
                     self.counts,
                     counts,
                     self.counting,
+                    self.nearness,
                 )
                 respond = Routes(observer.observe).respond
                 nursery.start_soon(serve_http, address, respond, counts.connection_dropped)
             await self.discovery.first()
+            if self.nearness:
+                await self.nearness.first()
             log.info("Device-plugin directory: %s (%s)", self.directory.path, self.directory.reason)
             if removed := remove_dead_sockets(self.directory.path):
                 log.info("Removed sockets of earlier instances: %s", ", ".join(removed))
             await nursery.start(self.watch.run)
             nursery.start_soon(supervise, self.kubelet_socket, self.scope)
             nursery.start_soon(self.discovery.follow)
+            if self.nearness:
+                nursery.start_soon(self.nearness.follow)
             if self.counting:
                 nursery.start_soon(self.counting.follow)
 
@@ -143,11 +159,51 @@ class Agent:
             self.discovery.offer,
             lambda: self.discovery.machine,
             self._devices_in_checkpoint,
+            self._nodes_in_checkpoint,
         )
         interval = self.settings.pod_resources_interval
         return Counting(counted, chosen.path, connect_pod_resources, interval)
 
+    def _nearness(self) -> "Nearness | None":
+        settings = self.settings
+        if not (settings.near or settings.near_file or self.host):
+            return None
+        # Only here: few need it, and it takes memory.
+        from numa_trio.agent.near import NearResources
+        from numa_trio.agent.nearness import Nearness
+        from numa_trio.locality.host import Host
+        from numa_trio.near.source import NearSource
+
+        return Nearness(
+            NearResources(
+                settings,
+                self.resources,
+                self.discovery.offer,
+                self.directory.path,
+                self._nodes_in_checkpoint,
+            ),
+            NearSource(settings.near, settings.near_file),
+            Host(settings.sysfs_root, settings.host_root),
+            settings.near_unknown,
+            lambda: self.discovery.machine,
+            settings.topology_interval,
+            changed=self._slots_changed,
+            surveyed=self._surveyed,
+        )
+
+    def _slots_changed(self) -> None:
+        if self.counting:
+            self.counting.slots_changed()
+
+    def _surveyed(self, survey: "Survey") -> None:
+        if self.host:
+            from numa_trio.agent.host_facts import facts_of
+
+            self.host.nodes = facts_of(survey)
+
     def _kubelet_appeared(self, at: float) -> None:
+        if self.nearness:
+            self.nearness.near.kubelet_appeared()
         if self.counting:
             self.counting.kubelet_appeared(at)
 
@@ -158,6 +214,13 @@ class Agent:
             log.debug("Cannot tell the devices of init containers: %s", problem)
             return ()
 
+    def _nodes_in_checkpoint(self) -> DeviceNodes | None:
+        try:
+            return read_device_nodes(self.directory.path)
+        except CheckpointUnreadable as problem:
+            log.debug("Cannot tell where devices were when they were given: %s", problem)
+            return None
+
     def _offer(self, resource: NumaResource) -> AdvertisedResource:
         status = ResourceStatus(resource.name)
         counts = status.counts
@@ -167,6 +230,7 @@ class Agent:
             if self.counting:
                 self.counting.allocated(device_ids)
 
+        resource = evolve(resource, host=self.host)
         server = PluginServer(
             resource, status.streams_changed, allocated, counts.connection_dropped
         )

@@ -7,8 +7,10 @@ It is `kubelet_internal_checkpoint` in the device-plugin directory, an internal 
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from attrs import frozen
 
 CHECKPOINT = "kubelet_internal_checkpoint"
 
@@ -16,8 +18,14 @@ CHECKPOINT = "kubelet_internal_checkpoint"
 _LARGEST = 4 * 1024 * 1024
 
 
+# Kubelet's number for devices without a node.
+_WITHOUT_NODE = -1
+
 PodDevices = Mapping[str, frozenset[str]]
 """The ids that all containers of a pod have, by resource name."""
+
+DeviceNodes = Mapping[str, Mapping[str, tuple[int, ...]]]
+"""The NUMA nodes, ascending, that devices had when they were given, by resource name and id."""
 
 
 class CheckpointUnreadable(Exception):
@@ -30,20 +38,55 @@ def read_given_devices(directory: Path) -> tuple[PodDevices, ...]:
     Pods that have ended stay there until kubelet gives out the next device. Raises
     `CheckpointUnreadable`.
     """
-    path = directory / CHECKPOINT
     pods: dict[str, dict[str, frozenset[str]]] = {}
+    for entry in _entries(directory):
+        devices = pods.setdefault(entry.pod_uid, {})
+        devices[entry.resource] = devices.get(entry.resource, frozenset()) | {*entry.nodes_by_id}
+    return tuple(pods.values())
+
+
+def read_device_nodes(directory: Path) -> DeviceNodes:
+    """Where the devices that kubelet takes for given were when it gave them.
+
+    As for pods that have ended, and errors: see `read_given_devices`.
+    """
+    found: dict[str, dict[str, tuple[int, ...]]] = {}
+    for entry in _entries(directory):
+        found.setdefault(entry.resource, {}).update(entry.nodes_by_id)
+    return found
+
+
+@frozen
+class _Entry:
+    """The devices of one resource that one container has."""
+
+    pod_uid: str
+    resource: str
+    nodes_by_id: Mapping[str, tuple[int, ...]]
+
+
+def _entries(directory: Path) -> list[_Entry]:
+    path = directory / CHECKPOINT
     try:
-        content = _read(path)
-        for entry in json.loads(content)["Data"]["PodDeviceEntries"] or ():
-            devices = pods.setdefault(str(entry["PodUID"]), {})
-            name = str(entry["ResourceName"])
-            ids = {str(each) for node in entry["DeviceIDs"].values() for each in node}
-            devices[name] = devices.get(name, frozenset()) | ids
+        content = json.loads(_read(path))["Data"]["PodDeviceEntries"] or ()
+        return [
+            _Entry(
+                str(entry["PodUID"]), str(entry["ResourceName"]), _nodes_by_id(entry["DeviceIDs"])
+            )
+            for entry in content
+        ]
     except OSError as problem:
         raise CheckpointUnreadable(f"{path}: {problem.strerror or problem}") from problem
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
         raise CheckpointUnreadable(f"{path} is not what kubelet writes: {problem!r}") from problem
-    return tuple(pods.values())
+
+
+def _nodes_by_id(ids_by_node: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, ...]]:
+    nodes: dict[str, set[int]] = {}
+    for node, ids in ids_by_node.items():
+        for each in ids:
+            nodes.setdefault(str(each), set()).add(int(node))
+    return {each: tuple(sorted(found - {_WITHOUT_NODE})) for each, found in nodes.items()}
 
 
 def _read(path: Path) -> bytes:

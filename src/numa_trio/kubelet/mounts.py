@@ -14,13 +14,21 @@ log = logging.getLogger(__name__)
 _TABLE = Path("/proc/thread-self/mountinfo")
 
 
-async def follow_mounts(changed: Callable[[], None]) -> NoReturn:
-    """Call `changed` after each change of the mount table, until cancelled."""
+async def follow_mounts(changed: Callable[[], None], path: Path = _TABLE) -> NoReturn:
+    """Call `changed` after each change of a mount table, until cancelled.
+
+    The `path` is that of a `mountinfo`. Of a file that is none, or that cannot be opened, nothing
+    is ever told.
+    """
     try:
-        table = os.open(_TABLE, os.O_RDONLY | os.O_CLOEXEC)
+        await _follow(changed, path)
     except OSError as problem:
-        log.debug("Cannot watch the mount table", exc_info=problem)
-        await trio.sleep_forever()
+        log.debug("Cannot watch the mount table %s", path, exc_info=problem)
+    await trio.sleep_forever()
+
+
+async def _follow(changed: Callable[[], None], path: Path) -> NoReturn:
+    table = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         while True:
             # The table can always be read and never written: what wakes a writer is EPOLLERR, and

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,6 +23,7 @@ _OURS = re.compile(
 )
 _SLOTS = re.compile(r"numa-[0-9]+")
 _NUMBERED = "numa-"
+_LONGEST_INSTANCE = 12  # characters, behind a '+'
 _BACKLOG = 64
 _MODE = 0o600
 
@@ -34,10 +36,13 @@ def socket_name(local_name: str, instance: str) -> str:
     """The file name of a resource's socket.
 
     `numa-1.sock` or `numa-1-<instance>.sock` for the plain slots of a node, `numa-1-cpu+.sock` or
-    `numa-near-data+<instance>.sock` for others.
+    `numa-near-data+<instance>.sock` for others. There a long instance, such as a pod's uid, is
+    told by a digest: a path has little room for two long names.
     """
     if _SLOTS.fullmatch(local_name):
         return f"{local_name}-{instance}.sock" if instance else f"{local_name}.sock"
+    if len(instance) > _LONGEST_INSTANCE:
+        instance = sha256(instance.encode()).hexdigest()[:_LONGEST_INSTANCE]
     return f"numa-{local_name.removeprefix(_NUMBERED)}+{instance}.sock"
 
 

@@ -173,10 +173,16 @@ def why_not_counted(
 
 def ordinals(local_name: str, device_ids: Iterable[str], capacity: int) -> frozenset[int]:
     """The ordinals of those ids that are the resource's; others are skipped."""
-    prefix = f"{local_name}-"
-    rests = (each.removeprefix(prefix) for each in device_ids if each.startswith(prefix))
-    digits = (each for each in rests if each.isascii() and each.isdigit() and len(each) < 10)
-    return frozenset(n for each in digits if (n := int(each)) < capacity and str(n) == each)
+    found = (ordinal_of(local_name, each) for each in device_ids)
+    return frozenset(each for each in found if each is not None and each < capacity)
+
+
+def ordinal_of(local_name: str, device_id: str) -> int | None:
+    """The ordinal of an id of the resource's; None of any other."""
+    digits = device_id.removeprefix(f"{local_name}-")
+    if digits == device_id or not (digits.isascii() and digits.isdigit()) or len(digits) > 9:
+        return None
+    return int(digits) if str(int(digits)) == digits else None
 
 
 def held_ids(resource: str, holdings: Sequence[ContainerHoldings]) -> frozenset[str]:

@@ -1,12 +1,12 @@
 """An extended resource of NUMA nodes: its name, its devices, and its answers to kubelet."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from attrs import evolve, field, frozen, validators
 
-from numa_trio.plugin.environment import environment_of
+from numa_trio.plugin.environment import HostFacts, environment_of
 from numa_trio.plugin.messages import (
     ContainerAllocation,
     Device,
@@ -30,6 +30,8 @@ _LOCAL_NAME = re.compile(rf"numa-[0-9]+(-{_REST})?|near-{_REST}")
 
 _DEFAULT_DOMAIN = "numa-align"
 
+_NOTHING: Mapping[int, tuple[int, ...]] = {}
+
 
 def slots_name(node: int) -> str:
     """The local name of the plain slots of a node, as in `numa-1`."""
@@ -52,6 +54,8 @@ class NumaResource:
     name (`numa-1-cpu`, `near-data`). Its devices are `<local_name>-<ordinal>`. Any of `numa_nodes`
     suits them; without nodes kubelet gets no hint. `healthy` is False while no pod could be placed
     by it: then no device is. `unhealthy` has the ordinals of those that are not while the rest is.
+    `left_behind` has, by ordinal, the nodes of devices that are still near others. What `host` says
+    is no part of what is offered.
     """
 
     local_name: str = field()
@@ -60,6 +64,8 @@ class NumaResource:
     domain: str = _DEFAULT_DOMAIN
     healthy: bool = True
     unhealthy: frozenset[int] = field(default=frozenset(), converter=_as_set)
+    left_behind: Mapping[int, tuple[int, ...]] = field(factory=dict, hash=False)
+    host: HostFacts | None = field(default=None, eq=False, repr=False)
 
     @classmethod
     def of_node(cls, node: int, capacity: int, domain: str = _DEFAULT_DOMAIN) -> Self:
@@ -130,12 +136,35 @@ class NumaResource:
 
     def with_capacity(self, capacity: int) -> Self:
         """The same resource with so many devices, each as healthy as before; new ones healthy."""
-        left = (ordinal for ordinal in self.unhealthy if ordinal < capacity)
-        return evolve(self, capacity=capacity, unhealthy=left)
+        return evolve(
+            self,
+            capacity=capacity,
+            unhealthy=(ordinal for ordinal in self.unhealthy if ordinal < capacity),
+            left_behind={
+                ordinal: nodes for ordinal, nodes in self.left_behind.items() if ordinal < capacity
+            },
+        )
 
-    def with_nodes(self, numa_nodes: Iterable[int]) -> Self:
-        """The same resource near other nodes."""
-        return evolve(self, numa_nodes=numa_nodes)
+    def with_nodes(
+        self, numa_nodes: Iterable[int], given: Mapping[int, tuple[int, ...]] = _NOTHING
+    ) -> Self:
+        """The same resource near other nodes, but for devices that containers have.
+
+        Those, `given` by their ordinals with the nodes that they had then, stay where they were:
+        kubelet that starts again asks for the place of a container's device, and refuses the
+        container if that is not where its CPUs are.
+        """
+        nodes = _ascending(numa_nodes)
+        behind = {
+            ordinal: then
+            for ordinal, then in sorted(given.items())
+            if ordinal < self.capacity and then != nodes
+        }
+        return evolve(self, numa_nodes=nodes, left_behind=behind)
+
+    def nodes_of(self, ordinal: int) -> tuple[int, ...]:
+        """The nodes of one device."""
+        return self.left_behind.get(ordinal, self.numa_nodes)
 
     def devices(self) -> tuple[Device, ...]:
         """All devices, in order."""
@@ -143,7 +172,7 @@ class NumaResource:
             Device(
                 self._device_id(ordinal),
                 self.healthy and ordinal not in self.unhealthy,
-                self.numa_nodes,
+                self.nodes_of(ordinal),
             )
             for ordinal in range(self.capacity)
         )
@@ -155,9 +184,7 @@ class NumaResource:
                 f"{self.name}: {len(requests)} container requests at once;"
                 f" kubelet makes one, and up to {_MOST_CONTAINERS} are answered"
             )
-        for device_ids in requests:
-            self._check(device_ids)
-        return [ContainerAllocation(environment_of(self.numa_nodes)) for _ in requests]
+        return [ContainerAllocation(self._environment(device_ids)) for device_ids in requests]
 
     def preferred_allocation(
         self, requests: Sequence[PreferredAllocationRequest]
@@ -183,6 +210,11 @@ class NumaResource:
 
     def _device_id(self, ordinal: int) -> str:
         return f"{self.local_name}-{ordinal}"
+
+    def _environment(self, device_ids: Sequence[str]) -> dict[str, str]:
+        self._check(device_ids)
+        nodes = {node for each in device_ids for node in self.nodes_of(self.ordinal(each))}
+        return environment_of(sorted(nodes), self.host)
 
     def _check(self, device_ids: Sequence[str]) -> None:
         if not device_ids:

@@ -8,6 +8,7 @@ import base64
 import json
 import secrets
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from numa_trio.kubelet.rpc.messages import dump_allocation, load_allocation
@@ -26,8 +27,7 @@ def write_checkpoint(directory: Path, devices: DeviceManager) -> None:
     """Replace the file at one stroke: written next to it, then renamed."""
     data = {
         "PodDeviceEntries": [
-            _entry(devices, holder, allocation)
-            for holder, allocation in devices.allocations.items()
+            _entry(holder, allocation) for holder, allocation in devices.allocations.items()
         ]
         or None,
         "RegisteredDevices": {name: sorted(devices.healthy(name)) for name in devices.resources},
@@ -51,9 +51,9 @@ def restore_checkpoint(directory: Path, devices: DeviceManager) -> None:
             raise BadCheckpoint(f"{path}: checkpoint is corrupted")
         for entry in data["PodDeviceEntries"] or ():
             holder = Holder(entry["PodUID"], entry["ContainerName"], entry["ResourceName"])
-            ids = dict.fromkeys(each for ids in entry["DeviceIDs"].values() for each in ids)
+            places = _places(entry["DeviceIDs"])
             answer = load_allocation(base64.b64decode(entry["AllocResp"]))
-            devices.allocations[holder] = Allocation(tuple(ids), answer)
+            devices.allocations[holder] = Allocation(tuple(places), answer, places)
         for resource in data["RegisteredDevices"]:
             devices.expect(resource)
     except FileNotFoundError:
@@ -62,10 +62,19 @@ def restore_checkpoint(directory: Path, devices: DeviceManager) -> None:
         raise BadCheckpoint(f"{path}: cannot be read: {problem!r}") from problem
 
 
-def _entry(devices: DeviceManager, holder: Holder, allocation: Allocation) -> dict[str, object]:
+def _places(ids_by_node: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, ...]]:
+    places: dict[str, tuple[int, ...]] = {}
+    for node, ids in ids_by_node.items():
+        for each in ids:
+            known = places.setdefault(each, ())
+            places[each] = known if int(node) == _WITHOUT_NODE else (*known, int(node))
+    return places
+
+
+def _entry(holder: Holder, allocation: Allocation) -> dict[str, object]:
     by_node: dict[str, list[str]] = {}
     for device_id in allocation.device_ids:
-        for node in devices.place(holder.resource, device_id) or (_WITHOUT_NODE,):
+        for node in allocation.places.get(device_id) or (_WITHOUT_NODE,):
             by_node.setdefault(str(node), []).append(device_id)
     return {
         "PodUID": holder.pod_uid,

@@ -6,7 +6,7 @@ Source: pkg/kubelet/cm/devicemanager of Kubernetes 1.36. No I/O happens here.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from numa_trio.plugin.messages import ContainerAllocation, Device, PreferredAllocationRequest
 from numa_trio.simulator.hints import Hint, Hints, Nodes, hints_for
@@ -28,10 +28,14 @@ class Holder:
 
 @frozen
 class Allocation:
-    """The devices of one resource that a container has, and what the plugin answered."""
+    """The devices of one resource that a container has, and what the plugin answered.
+
+    `places` has the NUMA nodes that the devices had then, by id.
+    """
 
     device_ids: tuple[str, ...]
     answer: ContainerAllocation
+    places: Mapping[str, tuple[int, ...]] = field(factory=dict, eq=False)
 
 
 @frozen
@@ -183,8 +187,10 @@ class DeviceManager:
         self, pod: Pod, container: Container, resource: str, allocation: Allocation
     ) -> None:
         """Note that the container has these devices now."""
-        self.allocations[Holder(pod.uid, container.name, resource)] = allocation
         ids = allocation.device_ids
+        places = {each: self.place(resource, each) for each in ids}
+        holder = Holder(pod.uid, container.name, resource)
+        self.allocations[holder] = evolve(allocation, places=places)
         others = [each for each in self._reusable.get((pod.uid, resource), ()) if each not in ids]
         if container.kind is ContainerKind.INIT:
             others = [*ids, *others]

@@ -10,7 +10,7 @@ from numa_trio.agent.counting import Look
 from numa_trio.agent.counts import AgentCounts
 from numa_trio.agent.moment import Moment
 from numa_trio.agent.monitor.http_counts import HttpCounts
-from numa_trio.agent.monitor.observation import CountingSeen, Observation
+from numa_trio.agent.monitor.observation import CountingSeen, NearnessSeen, NearSeen, Observation
 from numa_trio.agent.status import Phase, ResourceStatus
 from numa_trio.plugin.advertising import CpulessNodes, advertise
 from numa_trio.plugin.resource import NumaResource
@@ -51,6 +51,17 @@ def node_of(number: int, nodes: int = 2, cpus: int = 4) -> NumaNode:
         memory_bytes=8 * GIB,
         memory_free_bytes=4 * GIB,
         distances={other: 10 if other == number else 21 for other in range(nodes)},
+    )
+
+
+def nearness_seen() -> NearnessSeen:
+    """Three names: one is offered, one is not here, one cannot be used."""
+    return NearnessSeen(
+        (
+            NearSeen("data", "/data → nvme0n1 → 0000:01:00.0 → node 1", None),
+            NearSeen("fabric", "net:eth9: it is not there", "it is not there"),
+        ),
+        ("NUMA_NEAR: 'cpu=/data': expected another name",),
     )
 
 

@@ -17,6 +17,7 @@ from agent.monitor.observations import (
     START,
     counting_seen,
     in_phase,
+    nearness_seen,
     node_of,
     observe,
     resource_in_phase,
@@ -75,7 +76,8 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 async def test_every_metric_is_read_back_with_its_type_and_help() -> None:
     """What we write, Prometheus' own client parses, and it finds each defined metric once."""
     counting = counting_seen(reasons={"numa-0-cpu": "all of its CPUs are reserved"})
-    text = render_metrics(observe(in_phase(Phase.STREAMING), counting=counting), USAGE)
+    observed = observe(in_phase(Phase.STREAMING), counting=counting, nearness=nearness_seen())
+    text = render_metrics(observed, USAGE)
     families = list(text_string_to_metric_families(text))
     assert [(family.name, family.type, family.documentation) for family in families] == [
         (metric.name.removesuffix("_total"), metric.type, metric.help) for metric in METRICS
@@ -90,6 +92,14 @@ async def test_counting_shows_how_old_it_is_and_what_it_lacks() -> None:
         assert value(samples, "numa_trio_pod_resources_looks_total", outcome=outcome) == count
     assert value(samples, "numa_trio_pod_resources_answer_timestamp_seconds") == START.unix
     assert value(samples, "numa_trio_not_counted", resource="numa-0-cpu") == 1
+
+
+async def test_nearness_shows_what_is_not_offered() -> None:
+    """A sample for each name that is not offered here, and how much is wrong."""
+    samples = scrape(observe(in_phase(Phase.STREAMING), nearness=nearness_seen()))
+    assert value(samples, "numa_trio_not_near", near="fabric") == 1
+    assert value(samples, "numa_trio_near_problems") == 1
+    assert not any(("near", "data") in labels for _, labels in samples)
 
 
 async def test_a_resource_is_in_exactly_one_phase() -> None:

@@ -13,6 +13,7 @@ from agent.monitor.observations import (
     GIB,
     counting_seen,
     in_phase,
+    nearness_seen,
     node_of,
     observe,
     resource_in_phase,
@@ -192,6 +193,14 @@ async def test_shows_what_cannot_be_counted_and_how_old_the_counts_are() -> None
     assert "kubelet last answered 1 min ago; 5 answered, 1 incomplete, 2 failed" in page.text(
         "history"
     )
+
+
+async def test_shows_what_is_not_near() -> None:
+    """Names that are not offered, and what is wrong, are troubles."""
+    troubles = parse(observe(in_phase(Phase.STREAMING), nearness=nearness_seen())).text("troubles")
+    assert "near-fabric  net:eth9: it is not there" in troubles
+    assert "near  NUMA_NEAR: 'cpu=/data': expected another name" in troubles
+    assert "near-data" not in troubles
 
 
 async def test_a_large_machine_has_a_map_and_stays_small() -> None:

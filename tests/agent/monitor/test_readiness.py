@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.monitor.observations import NOW, START, counting_seen, in_phase, observe
+from agent.monitor.observations import NOW, START, counting_seen, in_phase, nearness_seen, observe
 from numa_trio.agent.moment import Moment
 from numa_trio.agent.monitor.readiness import describe_readiness, since
 from numa_trio.agent.status import Phase
@@ -106,3 +106,14 @@ async def test_not_ready_before_kubelet_was_asked_what_can_be_counted() -> None:
     lines = describe_readiness(observed).splitlines()
     assert lines[0] == "not ready: kubelet has not been asked yet what can be counted"
     assert lines[-1] == "counting: kubelet has not answered yet"
+
+
+async def test_says_what_names_are_near() -> None:
+    """The way to each, why others are not offered, and what is wrong; it is ready all the same."""
+    observed = observe(in_phase(Phase.STREAMING), nearness=nearness_seen())
+    assert observed.ready
+    assert describe_readiness(observed).splitlines()[2:] == [
+        "near: NUMA_NEAR: 'cpu=/data': expected another name",
+        "near: data: /data → nvme0n1 → 0000:01:00.0 → node 1",
+        "not near: fabric: net:eth9: it is not there",
+    ]

@@ -99,6 +99,9 @@ LOOK = Label(
         Look.FAILED: "kubelet could not be asked: what was known holds",
     },
 )
+NEAR_NAME = Label(
+    "near", "the name in NUMA_NEAR, as in `data`, or one of those of a glob, `data-0`"
+)
 VERSION = Label("version", "the version of numa-trio")
 PYTHON_VERSION = Label("python_version", "the version of Python that runs it")
 
@@ -195,6 +198,16 @@ def _answered(observed: Observation) -> Values:
     if observed.counting is None or observed.counting.answered is None:
         return {}
     return {(): observed.counting.answered.unix}
+
+
+def _not_near(observed: Observation) -> Values:
+    if observed.nearness is None:
+        return {}
+    return {(one.name,): 1 for one in observed.nearness.names if one.reason}
+
+
+def _near_problems(observed: Observation) -> Values:
+    return {(): len(observed.nearness.problems)} if observed.nearness else {}
 
 
 def _not_counted(observed: Observation) -> Values:
@@ -347,6 +360,20 @@ INSTRUMENTS = (
         (RESOURCE,),
         "1 for each resource that would be counted but cannot be; /readyz says why.",
         _not_counted,
+    ),
+    _of_agent(
+        MetricType.GAUGE,
+        "not_near",
+        (NEAR_NAME,),
+        "1 for each name of NUMA_NEAR that is not offered on this machine; /readyz says why.",
+        _not_near,
+    ),
+    _of_agent(
+        MetricType.GAUGE,
+        "near_problems",
+        (),
+        "What is wrong with NUMA_NEAR or its file; /readyz says what.",
+        _near_problems,
     ),
     _of_process(
         MetricType.COUNTER,

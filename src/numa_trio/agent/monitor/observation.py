@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import trio
 from attrs import frozen
@@ -18,6 +18,9 @@ from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
 from numa_trio.plugin.advertising import Advertisement, advertise
 from numa_trio.topology.machine import Remark
+
+if TYPE_CHECKING:
+    from numa_trio.agent.nearness import Nearness
 
 
 @frozen
@@ -49,14 +52,44 @@ class CountingSeen:
 
 
 @frozen
+class NearSeen:
+    """What there is to show of a name, or of one of those of a glob.
+
+    `found` has the way from its target to the nodes; `reason` says why it is not offered, if so.
+    """
+
+    name: str
+    found: str
+    reason: str | None
+
+
+@frozen
+class NearnessSeen:
+    """What there is to show of what resources are near; `problems` say what is wrong with it."""
+
+    names: Sequence[NearSeen]
+    problems: Sequence[str]
+
+    @classmethod
+    def of(cls, nearness: "Nearness") -> Self:
+        """As it is now."""
+        look = nearness.near.look
+        own = [nearness.problem] if nearness.problem else []
+        return cls(
+            [NearSeen(each.name, str(each.resolution), each.reason) for each in look.verdicts],
+            [*own, *look.problems],
+        )
+
+
+@frozen
 class Observation:
     """What holds `now`.
 
     `advertisements` has each online NUMA node, and is None before the nodes were read for the first
     time; `remarks` say what was odd about them; `topology_problem` says why they could not be read
     the last time, if they could not; `kubelet_problem` why there is no kubelet.sock, if there is
-    none. `counting` is None where nothing is counted. `tasks` are Trio's: the agent's own and those
-    of its connections.
+    none. `counting` is None where nothing is counted, `nearness` where no name is given. `tasks`
+    are Trio's: the agent's own and those of its connections.
     """
 
     now: Moment
@@ -72,6 +105,7 @@ class Observation:
     counts: AgentCounts
     http_counts: HttpCounts
     counting: CountingSeen | None = None
+    nearness: NearnessSeen | None = None
 
     @property
     def missing(self) -> list[AdvertisedResource]:
@@ -99,6 +133,7 @@ class Observer:
     counts: AgentCounts
     http_counts: HttpCounts
     counting: Counting | None = None
+    nearness: "Nearness | None" = None
 
     def observe(self) -> Observation:
         """Look at them now."""
@@ -120,4 +155,5 @@ class Observer:
             counts=self.counts,
             http_counts=self.http_counts,
             counting=CountingSeen.of(self.counting) if self.counting else None,
+            nearness=NearnessSeen.of(self.nearness) if self.nearness else None,
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from numa_trio.agent.advertised import AdvertisedResource
 from numa_trio.agent.moment import Moment
-from numa_trio.agent.monitor.observation import CountingSeen, Observation
+from numa_trio.agent.monitor.observation import CountingSeen, NearnessSeen, Observation
 from numa_trio.agent.status import Phase
 from numa_trio.plain_text import escaped
 
@@ -56,6 +56,8 @@ def _lines(observed: Observation) -> Iterator[str]:
         yield _resource_line(advertised, observed.now)
     if observed.counting:
         yield from counting_lines(observed.counting, observed.now)
+    if observed.nearness:
+        yield from near_lines(observed.nearness)
 
 
 def counting_lines(counting: CountingSeen, now: Moment) -> Iterator[str]:
@@ -69,6 +71,17 @@ def counting_lines(counting: CountingSeen, now: Moment) -> Iterator[str]:
     yield f"counting: {answer}{trouble}"
     for name, reason in counting.reasons.items():
         yield f"not counted: {name}: {reason}"
+
+
+def near_lines(nearness: NearnessSeen) -> Iterator[str]:
+    """What each name was found to be near, and what is wrong."""
+    for problem in nearness.problems:
+        yield f"near: {problem}"
+    for each in nearness.names:
+        if each.reason is None:
+            yield f"near: {each.name}: {each.found}"
+        else:
+            yield f"not near: {each.name}: {each.found}"
 
 
 def _resource_line(advertised: AdvertisedResource, now: Moment) -> str:

@@ -59,6 +59,12 @@ def _troubles(observed: Observation) -> Markup:
             troubles.append(element("li", element("b", "counting"), f" {problem}"))
         for name, reason in observed.counting.reasons.items():
             troubles.append(element("li", element("b", name), f" is not counted: {reason}"))
+    if observed.nearness:
+        for problem in observed.nearness.problems:
+            troubles.append(element("li", element("b", "near"), f" {problem}"))
+        for near in observed.nearness.names:
+            if near.reason:
+                troubles.append(element("li", element("b", f"near-{near.name}"), f" {near.found}"))
     alike: dict[tuple[Phase, str | None], list[NumaResource]] = {}
     for one in observed.missing:
         alike.setdefault((one.status.phase, one.status.obstacle), []).append(one.resource)

@@ -17,7 +17,7 @@ from numa_trio.topology.machine import Machine, NumaNode
 
 # What is below md0 of two-node-vm.
 MIRRORED = ("nvme0n1p1+nvme2n1p1", "nvme0n1+nvme2n1", "0000:81:00.0+0000:41:00.0")
-FIXTURES = Path(__file__).parents[1] / "fixtures/devices"
+FIXTURES = Path(__file__).parent / "fixtures/devices"
 
 
 def node(number: int, cpus: str = "", **distances: int) -> NumaNode:
