@@ -16,6 +16,14 @@ from numa_trio.commands import topology
 from numa_trio.topology.lists import format_list
 from sysfs_tree import plant_machine, plant_nodes
 
+NOTHING_NEAR: dict[str, Any] = {
+    "disks": [],
+    "interfaces": [],
+    "infiniband": [],
+    "gpus": [],
+    "mounts": [],
+}
+
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +66,7 @@ def test_json_has_the_documented_form(tmp_path: Path, capsys: pytest.CaptureFixt
                     {"size_bytes": 2097152, "total": 512, "free": 500},
                     {"size_bytes": 1073741824, "total": 2, "free": 0},
                 ],
+                **NOTHING_NEAR,
             },
             {
                 "id": 1,
@@ -68,10 +77,16 @@ def test_json_has_the_documented_form(tmp_path: Path, capsys: pytest.CaptureFixt
                 "reason": None,
                 "memory_free_bytes": 2147483648,
                 "huge_pages": [{"size_bytes": 2097152, "total": 0, "free": 0}],
+                **NOTHING_NEAR,
             },
         ],
         "numa_aware": True,
         "remarks": [],
+        "near": [],
+        "near_problems": [],
+        "near_remarks": [],
+        "near_no_node": NOTHING_NEAR,
+        "hidden": document["hidden"],
     }
     first = document["nodes"][0]
     assert list(first)[:6] == ["id", "cpus", "memory_bytes", "distances", "advertised", "reason"]
@@ -220,7 +235,7 @@ def test_nothing_is_cut_off_in_a_pipe(
     """64 nodes with long cells take a line each, whatever COLUMNS says."""
     monkeypatch.setenv("COLUMNS", "40")
     cpus = wide_machine(tmp_path)
-    rows = table_of(tmp_path, capsys).splitlines()[2:]
+    rows = table_of(tmp_path, capsys).splitlines()[2:66]
     assert [row.split()[:2] for row in rows] == [
         [str(node), format_list(those)] for node, those in cpus.items()
     ]
@@ -242,11 +257,12 @@ def test_nothing_is_cut_off_in_a_narrow_terminal(tmp_path: Path) -> None:
     os.close(window)
     output = os.read(ours, 10_000).decode()
     os.close(ours)
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in output.splitlines()]
+    table, _, _ = output.partition("Not shown")  # such lines are the terminal's to wrap
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in table.splitlines()]
     assert max(map(len, lines)) <= 40
     assert "…" not in output
     rule = next(number for number, line in enumerate(lines) if line.startswith("──"))
-    cells = [re.split(r"  +", line.strip()) for line in lines[rule + 1 :]]
+    cells = [re.split(r"  +", line.strip()) for line in lines[rule + 1 :] if line]
     assert len(cells) > 2
     assert cells[0][0] == "0"
     in_lines = [cells[0][1], *(row[0] for row in cells[1:])]
