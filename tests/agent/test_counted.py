@@ -287,3 +287,42 @@ async def test_name_that_is_too_long_for_devices_is_told_and_the_rest_is_counted
     assert caplog.text.count("Not counting") == 1
     assert [rig.healthy(name) for name in ("numa-0-cpu", "numa-1-cpu")] == [3, 4]
     assert "63" in counting.reasons["near-" + 55 * "x" + "-cpu"]
+
+
+async def test_name_near_several_nodes_is_not_counted(rig: Rig) -> None:
+    """What is free of one is not free of the other; once it is near one it is."""
+    counting = rig.counting(NUMA_COUNTED="cpu")
+    near = offer(NumaResource("near-data", (0, 1), 100))
+    unknown = offer(NumaResource("near-card", (), 100))
+    for one in (near, unknown):
+        rig.resources.add(one)
+    counting.apply(CAN_GIVE, ())
+    assert counting.reasons["near-data-cpu"] == "it is near several NUMA nodes"
+    assert counting.reasons["near-card-cpu"] == "its node is unknown"
+    near.update(near.resource.with_nodes((1,)))
+    counting.refresh()
+    assert rig.healthy("near-data-cpu") == 4
+    near.update(near.resource.with_nodes((0, 1)))
+    counting.refresh()
+    assert rig.healthy("near-data-cpu") == 0
+
+
+async def test_counted_moves_with_its_name(rig: Rig) -> None:
+    """But for what containers have, which stays near the CPUs that they have."""
+    nodes: dict[str, dict[str, tuple[int, ...]]] = {}
+    counting = rig.counting(NUMA_COUNTED="cpu")
+    counting.read_nodes = lambda: nodes
+    near = offer(NumaResource("near-data", (1,), 100))
+    rig.resources.add(near)
+    name = "numa-align/near-data-cpu"
+    ours = ContainerHoldings("default", "pod", "app", {name: ("near-data-cpu-2",)}, frozenset({4}))
+    counting.apply(CAN_GIVE, [ours])
+    nodes[name] = {"near-data-cpu-2": (1,), "near-data-cpu-0": (1,)}
+    near.update(near.resource.with_nodes((0,)))
+    counting.refresh()
+    moved = rig.advertised("near-data-cpu").resource
+    assert moved.numa_nodes == (0,)
+    assert moved.left_behind == {2: (1,)}
+    assert rig.healthy("near-data-cpu") == 3
+    counting.apply(CAN_GIVE, ())
+    assert not rig.advertised("near-data-cpu").resource.left_behind

@@ -369,3 +369,13 @@ async def test_what_is_no_socket_is_no_generation(
         KubeletSocket(tmp_path / "no" / "kubelet.sock", DirectoryWatch(tmp_path)).generation()
         is None
     )
+
+
+def test_long_instance_is_told_by_a_digest_behind_a_plus() -> None:
+    """So that the longest names fit; two instances still have two names, and each its resource."""
+    first, second = (socket_name("near-data", f"{digit}" * 36) for digit in "12")
+    assert len(first) == len(second) == len("numa-near-data+") + 12 + len(".sock")
+    assert first != second
+    assert resource_of_socket(first) == resource_of_socket(second) == "near-data"
+    assert socket_name("near-data", "x" * 12) == f"numa-near-data+{'x' * 12}.sock"
+    assert socket_name("numa-1", "x" * 36) == f"numa-1-{'x' * 36}.sock"
