@@ -1,10 +1,10 @@
 """No sysfs and no mount table is an error."""
 
 import pytest
-from host_tree import ONE_NODE, TWO_NODES, HostTree
 from hypothesis import given
 from hypothesis import strategies as st
 
+from host_tree import ONE_NODE, TWO_NODES, HostTree
 from numa_trio.locality.listing import list_machine
 from numa_trio.locality.result import Outcome
 

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from host_tree import HostTree
 
+from host_tree import HostTree
 from numa_trio.locality import block, files
 from numa_trio.locality.result import Outcome
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from host_tree import HostTree
 
+from host_tree import HostTree
 from numa_trio.locality import devices
 from numa_trio.locality.listing import Listing, list_machine
 

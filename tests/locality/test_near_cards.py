@@ -1,8 +1,8 @@
 """Rows of the table in docs/near.md: network interfaces, InfiniBand and PCI devices."""
 
 import pytest
-from host_tree import ONE_NODE, HostTree, near, node, unknown
 
+from host_tree import ONE_NODE, HostTree, near, node, unknown
 from numa_trio.topology.machine import Machine
 
 

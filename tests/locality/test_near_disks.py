@@ -1,8 +1,8 @@
 """Rows of the table in docs/near.md: disks."""
 
 import pytest
-from host_tree import MIRRORED, HostTree, near, unknown
 
+from host_tree import MIRRORED, HostTree, near, unknown
 from numa_trio.locality.result import Told
 
 

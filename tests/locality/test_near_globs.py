@@ -1,7 +1,6 @@
 """Rows of the table in docs/near.md: targets that name several things."""
 
 from host_tree import HostTree, near
-
 from numa_trio.locality.result import Outcome
 
 

@@ -1,8 +1,8 @@
 """Rows of the table in docs/near.md: mount points and directories."""
 
 import pytest
-from host_tree import MIRRORED, ONE_NODE, HostTree, near, unknown
 
+from host_tree import MIRRORED, ONE_NODE, HostTree, near, unknown
 from numa_trio.locality.result import Outcome
 
 

@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from host_tree import HostTree, node
 
+from host_tree import HostTree, node
 from numa_trio.locality.result import Outcome, Told
 from numa_trio.topology.machine import Machine, NumaNode
 

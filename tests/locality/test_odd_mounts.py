@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from host_tree import HostTree
 
+from host_tree import HostTree
 from numa_trio.locality.result import Outcome
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from host_tree import HostTree
 
+from host_tree import HostTree
 from numa_trio.locality import walk
 from numa_trio.locality.host import Host
 from numa_trio.locality.result import Outcome

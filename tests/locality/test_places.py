@@ -1,8 +1,8 @@
 """The places that a glob names, and how results read."""
 
 import pytest
-from host_tree import TWO_NODES, HostTree
 
+from host_tree import TWO_NODES, HostTree
 from numa_trio.locality import matching
 from numa_trio.locality.places import find_places
 from numa_trio.locality.result import Outcome, Resolution, Told, joined, merged
