@@ -38,23 +38,17 @@ def test_overlay_upon_itself(tree: HostTree) -> None:
     assert tree.resolve("/merged").outcome is Outcome.UNKNOWN
 
 
-def test_mount_whose_device_is_gone(tree: HostTree) -> None:
-    """A disk that was pulled out stays in the mount table."""
-    tree.folder("class/block")
-    tree.mounts("8:0 / /data ext4 /dev/sda rw")
-    resolution = tree.resolve("/data")
-    assert resolution.outcome is Outcome.UNKNOWN
-    assert resolution.reason == (
-        "the mount table names '/dev/sda' as its device: there is no block device /dev/sda"
-    )
-
-
-def test_mount_of_a_number_that_sysfs_does_not_list(tree: HostTree) -> None:
-    """Then the source's name counts."""
-    tree.disk("sda", on=tree.card("0000:17:00.0", node=1), number="8:0")
-    tree.mounts("8:99 / /data ext4 /dev/sda rw", "0:60 / /x f2fs /dev/sda rw")
+def test_mount_without_a_number_that_sysfs_lists(tree: HostTree) -> None:
+    """Where sysfs lists no numbers, or the file system has none, the source's name counts."""
+    disk = tree.card("0000:17:00.0", node=1)
+    tree.link("class/block/sda", disk)
+    tree.mounts("8:0 / /data ext4 /dev/sda rw", "0:60 / /x f2fs /dev/sda rw")
     assert tree.resolve("/data").nodes == (1,)
     assert tree.resolve("/x").nodes == (1,)
+    tree.mounts("8:16 / /data ext4 /dev/sdb rw")
+    assert tree.resolve("/data").reason == (
+        "the mount table names '/dev/sdb' as its device: there is no block device /dev/sdb"
+    )
 
 
 def test_btrfs_that_sysfs_does_not_know(tree: HostTree) -> None:

@@ -4,10 +4,11 @@ import re
 
 from numa_trio.locality.block import by_kernel_name, device_at
 from numa_trio.locality.files import exists, is_folder, is_link, names_in, read_text, real_folder
-from numa_trio.locality.network import find_interface
+from numa_trio.locality.network import interface_below
+from numa_trio.locality.result import joined
 from numa_trio.locality.survey import Survey
 from numa_trio.locality.target import Kind
-from numa_trio.locality.things import DeadEnd, Device, HostFile, Thing
+from numa_trio.locality.things import DeadEnd, Device, HostFile, Thing, absent
 
 # nvme<subsystem>n<namespace> is what all paths share, nvme<subsystem>c<controller>n<namespace> one.
 _SHARED = re.compile(r"nvme([0-9]+)n([0-9]+)")
@@ -28,10 +29,13 @@ def below_disk(survey: Survey, disk: Device) -> tuple[Thing, ...] | DeadEnd:
         return () if whole is None else (whole,)
     if re.fullmatch(r"loop[0-9]+", disk.name):
         return _file_of_loop(disk)
-    members = [by_kernel_name(survey, name) for name in names_in(disk.folder / "slaves")]
+    names = names_in(disk.folder / "slaves")
+    members = [by_kernel_name(survey, name) for name in names]
     found = tuple(member for member in members if member is not None)
     if found:
         return found
+    if names:  # the links stay when the disks are pulled out
+        return absent(f"{disk.name} consists of {joined(names)}, which is gone")
     for kind in ("dm", "md"):
         if is_folder(disk.folder / kind):
             return DeadEnd(f"{disk.name} has no members now")
@@ -87,6 +91,5 @@ def _network_of(survey: Survey, disk: Device) -> tuple[Thing, ...] | DeadEnd:
         interface = _OWN_INTERFACE.search(read_text(folder / "address") or "")
         if interface is None:
             return DeadEnd(f"{disk.name} is reached by NVMe over {transport}")
-        found = find_interface(survey, interface[1])
-        return found if isinstance(found, DeadEnd) else (found,)
+        return interface_below(survey, interface[1])
     return ()

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from posixpath import basename
 
 from numa_trio.locality.block import by_kernel_name, by_number, device_at, find_disk
-from numa_trio.locality.files import Unreadable, names_in, read_text
+from numa_trio.locality.files import Unreadable, is_folder, names_in, read_text
 from numa_trio.locality.mountinfo import Mount
 from numa_trio.locality.survey import Survey
 from numa_trio.locality.things import DeadEnd, Device, HostFile, Thing, absent, unseen
@@ -44,11 +45,24 @@ def below_mount(survey: Survey, mount: Mount) -> tuple[Thing, ...] | DeadEnd:
     if kind == "autofs":
         return absent(f"nothing is mounted yet at {mount.point}, which is mounted when it is used")
     if mount.has_block_device:
-        device = by_number(survey, mount.device)
-        return _all_of(survey, [mount.source]) if device is None else (device,)
+        return _of_number(survey, mount)
     if mount.source.startswith("/dev/"):
         return _all_of(survey, [mount.source])
     return _without_device(mount)
+
+
+def _of_number(survey: Survey, mount: Mount) -> tuple[Thing, ...] | DeadEnd:
+    """The device of this number; where sysfs lists no numbers, of the source's name.
+
+    When a disk is pulled out, its mounts stay. Its name may then be that of another one, or of the
+    same disk in another place, on which this mount is not.
+    """
+    device = by_number(survey, mount.device)
+    if device is not None:
+        return (device,)
+    if is_folder(survey.host.sysfs / "dev/block"):
+        return absent(f"the disk that is mounted at {mount.point} is gone ({mount.device})")
+    return _all_of(survey, [mount.source])
 
 
 def _without_device(mount: Mount) -> DeadEnd:
@@ -76,15 +90,17 @@ def _of_overlay(mount: Mount) -> tuple[Thing, ...] | DeadEnd:
 def _of_btrfs(survey: Survey, mount: Mount) -> tuple[Thing, ...] | DeadEnd:
     """All devices of the file system, of which the mount table names one."""
     first = find_disk(survey, mount.source)
-    if isinstance(first, DeadEnd):
-        return first
+    # A disk that was pulled out stays in the mount table, and is still listed among the others.
+    kernel_name = first.folder.name if isinstance(first, Device) else basename(mount.source)
     systems = survey.host.sysfs / "fs/btrfs"
     for name in names_in(systems):
         members = names_in(systems / name / "devices")
-        if first.folder.name in members:
+        if kernel_name in members:
             found = (device_at(systems / name / "devices" / member) for member in members)
-            return tuple(device for device in found if device is not None) or (first,)
-    return (first,)
+            devices = tuple(device for device in found if device is not None)
+            if devices:
+                return devices
+    return first if isinstance(first, DeadEnd) else (first,)
 
 
 def _of_zfs(survey: Survey, mount: Mount) -> tuple[Thing, ...] | DeadEnd:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from numa_trio.locality.files import exists, is_folder, is_link, names_in, read_text, real_folder
 from numa_trio.locality.numa_node import is_virtual
+from numa_trio.locality.result import Outcome
 from numa_trio.locality.survey import Survey
 from numa_trio.locality.target import Kind
 from numa_trio.locality.things import DeadEnd, Device, absent, unseen
@@ -76,10 +77,18 @@ def below_infiniband(survey: Survey, device: Device) -> tuple[Device, ...] | Dea
     Raises `Unreadable`.
     """
     parent = read_text(device.folder / "parent")
-    if not parent:
-        return ()
-    found = find_interface(survey, parent)
-    return found if isinstance(found, DeadEnd) else (found,)
+    return interface_below(survey, parent) if parent else ()
+
+
+def interface_below(survey: Survey, name: str) -> tuple[Device, ...] | DeadEnd:
+    """The interface that a device uses, which may have gone into a pod's network namespace.
+
+    Raises `Unreadable`.
+    """
+    found = find_interface(survey, name)
+    if isinstance(found, Device):
+        return (found,)
+    return DeadEnd(found.reason) if found.outcome is Outcome.ABSENT else found
 
 
 def _interface(folder: Path, name: str) -> Device | None:

@@ -43,13 +43,14 @@ def resolve_found(survey: Survey, text: str, found: Found) -> Resolution:
         if reasons:
             notes.append(f"of its members some tell no node: {_some(reasons)}")
         return Resolution(text, Outcome.NEAR, nodes, trail.chain, trail.told, notes=_once(notes))
+    outcome = _outcome(trail)
     only = only_node(survey.machine)
-    if only is not None and trail.met_device:
+    if only is not None and trail.met_device and outcome is not Outcome.ABSENT:
         notes.append("the machine has one NUMA node only")
         return Resolution(text, Outcome.NEAR, (only,), trail.chain, trail.told, notes=_once(notes))
     return Resolution(
         text,
-        _outcome(trail),
+        outcome,
         chain=trail.chain,
         told=trail.told,
         reason=_some(reasons) or "it consists of nothing",
@@ -59,10 +60,11 @@ def resolve_found(survey: Survey, text: str, found: Found) -> Resolution:
 
 def _outcome(trail: Trail) -> Outcome:
     """How a walk ended that found no node."""
-    outcomes = [end.outcome for end in trail.dead_ends]
+    outcomes = {end.outcome for end in trail.dead_ends}
     if Outcome.UNSEEN in outcomes:
         return Outcome.UNSEEN
-    return Outcome.UNKNOWN if trail.met_device or not outcomes else outcomes[0]
+    gone = outcomes == {Outcome.ABSENT} and not trail.told
+    return Outcome.ABSENT if gone else Outcome.UNKNOWN
 
 
 def _said(told: Told) -> str:
