@@ -1,7 +1,7 @@
-"""The kernel and the initramfs of the test machine, from Debian packages and the built wheel.
+"""The kernel and the initramfs of the test machines, from Debian packages and the built wheel.
 
 Nothing here needs root: packages are downloaded by apt, unpacked and not configured. An initramfs
-needs no driver modules, so that a kernel as Debian ships it boots with it alone.
+needs no driver modules to boot; those in it are for what a machine makes of its devices.
 """
 
 import re
@@ -13,17 +13,28 @@ from pathlib import Path
 
 from attrs import frozen
 
+from infra.modules import install_modules
 from infra.qemu import QEMU
 
 REPOSITORY = Path(__file__).parents[2]
 GUEST = Path(__file__).parent / "guest"
+GUEST_FILES = ("init", "telling.py", "observe.py", "observe_near.py", "look_near.py", "wire-near")
 
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
 # libstdc++ is for greenlet, which trio-asyncio imports.
-ROOT_PACKAGES = ("busybox-static", "python3-minimal", "libpython3-stdlib", "libstdc++6")
+PYTHON_PACKAGES = ("busybox-static", "python3-minimal", "libpython3-stdlib", "libstdc++6")
+# What loads drivers, and makes links in /dev, bonds of cards, and arrays and volumes of disks.
+STORAGE_PACKAGES = ("fdisk", "mdadm", "lvm2", "e2fsprogs", "btrfs-progs")
+DEVICE_PACKAGES = ("kmod", "udev", "iproute2", *STORAGE_PACKAGES)
+
+# Packages of scripts that run when a package is configured, which none is here.
+FOR_CONFIGURATION = ("adduser", "debconf", "libperl", "passwd", "perl", "usrmerge")
 
 # Read by nobody in the guest; without them the kernel unpacks a third less.
-UNUSED_FOLDERS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian")
+UNUSED_FOLDERS = (
+    *("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian"),
+    "usr/lib/udev/hwdb.d",
+)
 
 # What a wheel of compiled code may be built for to run on bookworm's glibc 2.36.
 WHEEL_PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
@@ -46,22 +57,27 @@ def build(directory: Path) -> Image:
     require_programs()
     packages, root = directory / "packages", directory / "root"
     packages.mkdir()
-    kernel = unpack_kernel(download([kernel_package()], packages / "kernel")[0], directory)
+    kernel, modules = unpack_kernel(
+        download([kernel_package()], packages / "kernel")[0], directory / "kernel"
+    )
     lay_out(root)
-    for package in download(closure(ROOT_PACKAGES), packages / "root"):
+    names = closure((*PYTHON_PACKAGES, *DEVICE_PACKAGES))
+    wanted = [name for name in names if not name.startswith(FOR_CONFIGURATION)]
+    for package in download(wanted, packages / "root"):
         unpack(package, root)
+    install_modules(modules, root)
     for folder in UNUSED_FOLDERS:
         shutil.rmtree(root / folder, ignore_errors=True)
     install_wheel(build_wheel(directory / "wheel"), root)
     compile_bytecode(root)
-    shutil.copy(GUEST / "init", root / "init")
-    shutil.copy(GUEST / "observe.py", root / "observe.py")
+    for file in GUEST_FILES:
+        shutil.copy(GUEST / file, root / file)
     return Image(kernel=kernel, initramfs=pack(root, directory / "initramfs.cpio"))
 
 
 def require_programs() -> None:
     """Raise `CannotBuild` naming the programs that this machine lacks."""
-    programs = (QEMU, "apt-get", "apt-cache", "dpkg-deb", "tar", "cpio")
+    programs = (QEMU, "apt-get", "apt-cache", "dpkg-deb", "tar", "cpio", "depmod")
     missing = [program for program in programs if not shutil.which(program)]
     if missing:
         raise CannotBuild(
@@ -113,19 +129,21 @@ def download(packages: Sequence[str], directory: Path) -> list[Path]:
     return sorted(directory.glob("*.deb"))
 
 
-def unpack_kernel(package: Path, directory: Path) -> Path:
-    """The kernel's file out of its package."""
-    unpack(package, directory, "./boot")
+def unpack_kernel(package: Path, directory: Path) -> tuple[Path, Path]:
+    """The kernel's file and the folder of its modules, out of their package."""
+    directory.mkdir()
+    unpack(package, directory)
     (kernel,) = (directory / "boot").glob("vmlinuz-*")
-    return kernel
+    (modules,) = directory.glob("**/lib/modules/*")
+    return kernel, modules
 
 
-def unpack(package: Path, root: Path, *members: str) -> None:
+def unpack(package: Path, root: Path) -> None:
     """Unpack a package into `root`, through the links of a merged /usr."""
     archive = package.with_suffix(".tar")
     with archive.open("wb") as out:
         subprocess.run(["dpkg-deb", "--fsys-tarfile", package], stdout=out, check=True)
-    run("tar", "--extract", "--keep-directory-symlink", "-C", root, "-f", archive, *members)
+    run("tar", "--extract", "--keep-directory-symlink", "-C", root, "-f", archive)
     archive.unlink()
 
 

@@ -5,23 +5,12 @@ that it needs neither root nor KVM.
 """
 
 import json
-import subprocess
-from pathlib import Path
-from typing import Any, TypeAlias
 
 import pytest
-from attrs import frozen
 
-from infra.image import build
-from infra.qemu import (
-    Accelerator,
-    NumaLayout,
-    VirtualNode,
-    command_line,
-    kernel_options,
-    machine_options,
-    serial_options,
-)
+from infra.image import Image
+from infra.observing import Observations, observe
+from infra.qemu import Accelerator, NumaLayout, VirtualNode, machine_options
 
 pytestmark = pytest.mark.slow
 
@@ -31,53 +20,12 @@ LAYOUT = NumaLayout(
 )
 SLOTS = 100
 
-# Twenty seconds on a machine with two CPUs; the rest is for a very busy one.
-LIMIT_SECONDS = 900
-
-Fact: TypeAlias = dict[str, Any]
-
-
-@frozen
-class Observations:
-    """What the guest told, and what it printed besides."""
-
-    facts: list[Fact]
-    console: str
-
-    def all(self, name: str) -> list[Fact]:
-        """The facts of that name."""
-        return [fact for fact in self.facts if fact["fact"] == name]
-
-    def one(self, name: str) -> Fact:
-        """The only fact of that name; if there is none, the test fails with what there is."""
-        found = self.all(name)
-        if len(found) != 1:
-            told = "\n".join(json.dumps(fact) for fact in self.facts)
-            pytest.fail(f"{len(found)} facts {name!r}\n{told}\nThe console:\n{self.console}")
-        return found[0]
-
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Observations:
+def seen(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Observations:
     """Everything that the virtual machine tells from boot to power-off."""
     folder = tmp_path_factory.mktemp("numa-kernel")
-    image = build(folder)
-    console, facts = folder / "console.log", folder / "facts.jsonl"
-    command = command_line(
-        machine_options(LAYOUT, Accelerator.TCG),
-        kernel_options(image.kernel, image.initramfs, "console=ttyS0 quiet panic=-1"),
-        serial_options(console, facts),
-    )
-    try:
-        subprocess.run(command, check=True, timeout=LIMIT_SECONDS)
-    except subprocess.TimeoutExpired:
-        pytest.fail(f"the machine ran for {LIMIT_SECONDS} s\n{_text(facts)}\n{_text(console)}")
-    lines = _text(facts).splitlines()
-    return Observations([json.loads(line) for line in lines], _text(console))
-
-
-def _text(file: Path) -> str:
-    return file.read_text(errors="replace") if file.exists() else ""
+    return observe("observe", image, folder, machine_options(LAYOUT, Accelerator.TCG))
 
 
 def test_the_guest_saw_all_that_it_waited_for(seen: Observations) -> None:

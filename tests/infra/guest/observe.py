@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from telling import tell
 
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.simulator.events import EventKind
@@ -41,17 +42,6 @@ AGENT_ENVIRONMENT = {
 
 class WaitedInVain(Exception):
     """Something did not come about; the message says what."""
-
-
-def tell(fact: str, **details: Any) -> None:
-    """Print one fact."""
-    sys.stdout.write(json.dumps({"fact": fact, "uptime": uptime(), **details}) + "\n")
-    sys.stdout.flush()
-
-
-def uptime() -> float:
-    """Seconds since the kernel started."""
-    return float(Path("/proc/uptime").read_text().split()[0])
 
 
 async def wait(kubelet: KubeletStandIn, what: str, holds: Callable[[], bool]) -> None:
