@@ -40,7 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         setup = read_setup(arguments)
         job = Job(setup, read_plan(arguments, setup))
-        resources = len(setup.offer.slots) * (1 + len(setup.offer.counted))
+        resources = len(setup.offer.all_slots) * (1 + len(setup.offer.counted))
         allow_open_files(AGENT + _FILES_EACH * resources)
         with tempfile.TemporaryDirectory(prefix="numa-trio-") as directory:
             check_path_length(setup, Path(directory))

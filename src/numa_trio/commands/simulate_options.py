@@ -38,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " pods do",
     )
     parser.add_argument(
+        "--near",
+        action="append",
+        metavar="NAME=TARGET",
+        help="what near-NAME is near, as in data=/var/lib/elasticsearch; may be given several times"
+        " (default: NUMA_NEAR); docs/near.md has the kinds of target",
+    )
+    parser.add_argument(
         "--policy",
         choices=["none", "best-effort", "restricted", "single-numa-node"],
         default="single-numa-node",

@@ -5,7 +5,12 @@ import os
 from pathlib import Path
 
 from numa_trio.commands.terminal import complain
+from numa_trio.locality.host import Host
+from numa_trio.locality.survey import Survey
+from numa_trio.near.source import NearSource
+from numa_trio.near.verdicts import look
 from numa_trio.plugin.advertising import advertise
+from numa_trio.plugin.counted import Counted
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.settings import BadConfiguration, Settings, check_socket_paths, load_settings
 from numa_trio.simulator.builtin_pods import builtin_pods
@@ -14,6 +19,7 @@ from numa_trio.simulator.hints import Policy, Scope
 from numa_trio.simulator.ideal import Offer
 from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.machine_file import load_machine, shipped_machines
+from numa_trio.simulator.near_offer import NearOffer, look_at, near_offer
 from numa_trio.simulator.node import Node
 from numa_trio.simulator.scenarios import Scenario, plan_scenario
 from numa_trio.simulator.simulation import Plan
@@ -26,7 +32,7 @@ from numa_trio.workloads.manifest import load_manifests
 _HOST = "host"
 _USUAL_MACHINE = "two-node-server"
 _SCENARIO_MACHINE = "two-by-two"  # one NUMA node has room for two CPUs: all is seen at a glance
-_LONGEST_COUNTED = "numa-1023-memory"
+_LONGEST_SLOTS = "numa-1023"
 
 
 def read_setup(arguments: argparse.Namespace) -> Setup:
@@ -37,6 +43,8 @@ def read_setup(arguments: argparse.Namespace) -> Setup:
         variables["NUMA_CAPACITY"] = arguments.capacity
     if arguments.counted is not None:
         variables["NUMA_COUNTED"] = arguments.counted
+    if arguments.near is not None:
+        variables["NUMA_NEAR"] = "\n".join(arguments.near)
     settings = load_settings(variables)
     choice = arguments.machine or (_SCENARIO_MACHINE if arguments.scenario else _USUAL_MACHINE)
     machine = _machine(choice, settings)
@@ -54,14 +62,24 @@ def read_setup(arguments: argparse.Namespace) -> Setup:
         for verdict in advertise(machine.machine, settings.cpuless_nodes)
         if verdict.advertised
     )
+    near = _near(machine, settings, on_host=choice == _HOST)
     return Setup(
         machine,
         config,
-        Offer(slots, settings.counted, settings.memory_unit),
+        Offer(slots, settings.counted, settings.memory_unit, near.slots),
         variables,
         settings.sysfs_root if choice == _HOST else None,
+        near.remarks,
         admit_again=arguments.admit_again,
     )
+
+
+def _near(machine: SimulatedMachine, settings: Settings, *, on_host: bool) -> NearOffer:
+    names = NearSource(settings.near, settings.near_file).names()
+    if on_host:
+        survey = Survey(Host(settings.sysfs_root, settings.host_root), machine.machine)
+        return near_offer(look(survey, names, settings.near_unknown), settings)
+    return near_offer(look_at(machine, names, settings.near_unknown), settings)
 
 
 def read_plan(arguments: argparse.Namespace, setup: Setup) -> Plan | Scenario:
@@ -93,10 +111,13 @@ def _scenario(arguments: argparse.Namespace, setup: Setup) -> Scenario:
 
 def check_path_length(setup: Setup, directory: Path) -> None:
     """Raise `BadConfiguration` if sockets in this temporary directory could not be made."""
-    names = [_LONGEST_COUNTED] if setup.offer.counted else []
+    names = [each.local_name for each in setup.offer.near]
+    if setup.offer.counted:
+        names += [f"{name}-{Counted.MEMORY}" for name in (_LONGEST_SLOTS, *names)]
     instance = setup.variables.get("NUMA_INSTANCE", "")
     try:
-        check_socket_paths(directory / SOCKET_DIR, instance, *names)
+        for name in (_LONGEST_SLOTS, *names):
+            check_socket_paths(directory / SOCKET_DIR, instance, name)
     except BadConfiguration as problem:
         raise BadConfiguration(f"{problem}; temporary directories are made in TMPDIR") from None
 

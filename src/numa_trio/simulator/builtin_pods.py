@@ -21,11 +21,10 @@ def builtin_pods(machine: SimulatedMachine, offer: Offer) -> tuple[Pod, ...]:
     The latter ask for half a CPU, for more CPUs than a node has, and for two nodes at once. All
     have the counts that they need, where there is something counted.
     """
-    resources = offer.slots
     folder = Path(str(files("numa_trio.simulator") / "examples"))
     examples = load_manifests(sorted(folder.glob("*.yaml"))).pods
-    each_one = [_pod(f"on-{each.local_name}", Fraction(1), each) for each in resources]
-    first, last = resources[0], resources[-1]
+    each_one = [_pod(f"on-{each.local_name}", Fraction(1), each) for each in offer.all_slots]
+    first, last = offer.slots[0], offer.slots[-1]
     cpus_of_last = sum(cpu.node in last.numa_nodes for cpu in machine.cpus)
     odd = [
         _pod("half-a-cpu", Fraction(1, 2), last),

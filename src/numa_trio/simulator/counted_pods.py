@@ -39,8 +39,8 @@ def _counting(container: Container, offer: Offer) -> Container:
 
 def _counts(container: Container, offer: Offer) -> Iterator[tuple[str, Fraction]]:
     limits = container.resources.limits
-    asked = [each for each in offer.slots if each.name in limits]
-    if len(asked) != 1:
+    asked = [each for each in offer.all_slots if each.name in limits]
+    if len(asked) != 1 or len(asked[0].numa_nodes) != 1:
         return
     (slots,) = asked
     for kind in offer.counted:

@@ -28,14 +28,20 @@ from numa_trio.workloads.pod import Pod
 
 @frozen
 class Offer:
-    """What the agent has to offer on a machine: `slots`, and what is `counted` of their nodes.
+    """What the agent has to offer on a machine: the `slots` of its nodes, and those `near` things.
 
-    `memory_unit` is in bytes.
+    `counted` is what is counted next to them. `memory_unit` is in bytes.
     """
 
     slots: tuple[NumaResource, ...]
     counted: tuple[Counted, ...] = ()
     memory_unit: int = 1 << 30
+    near: tuple[NumaResource, ...] = ()
+
+    @property
+    def all_slots(self) -> tuple[NumaResource, ...]:
+        """All that aligns a container: the slots of nodes, then those near things."""
+        return self.slots + self.near
 
 
 @frozen
@@ -73,7 +79,7 @@ class IdealCluster:
     def create(cls, machine: SimulatedMachine, config: KubeletConfig, offer: Offer) -> Self:
         """With no pod yet; raises `KubeletWillNotStart`."""
         cluster = cls(Node.create(machine, config), offer)
-        for resource in offer.slots:
+        for resource in offer.all_slots:
             cluster._put(resource)
         cluster._look()
         return cluster
@@ -86,7 +92,7 @@ class IdealCluster:
     @property
     def counted(self) -> tuple[NumaResource, ...]:
         """What is counted, with as many devices healthy as can be asked for."""
-        return self.resources[len(self.offer.slots) :]
+        return self.resources[len(self.offer.all_slots) :]
 
     async def admit(self, pod: Pod) -> Verdict:
         """What the scheduler and kubelet say of a new pod."""
@@ -139,10 +145,16 @@ class IdealCluster:
                 self._put(resource)
 
     def _countable(self) -> Iterator[tuple[NumaResource, Counted, str]]:
-        for base in self.offer.slots:
-            if len(base.numa_nodes) == 1:
-                for kind in self.offer.counted:
-                    yield base, kind, counted_name(base.local_name, kind)
+        for base in self.offer.all_slots:
+            for kind in self.offer.counted:
+                name = counted_name(base.local_name, kind)
+                if len(base.numa_nodes) == 1:
+                    yield base, kind, name
+                else:
+                    obstacle = "it is near several NUMA nodes"
+                    self.reasons[f"{base.domain}/{name}"] = (
+                        obstacle if base.numa_nodes else "its node is unknown"
+                    )
 
     def _put(self, resource: NumaResource) -> None:
         self._resources[resource.name] = resource

@@ -136,7 +136,7 @@ def _remarks(verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 def _counts(setup: Setup, of: Round) -> Iterator[str]:
     """How much of what is counted is healthy, given to the pods or not."""
-    slots = {each.name for each in setup.offer.slots}
+    slots = {each.name for each in setup.offer.all_slots}
     counts = [f"{name} {count}" for name, count in of.allocatable.items() if name not in slots]
     if counts:
         yield f"Allocatable, with what these pods have of it: {', '.join(counts)}"

@@ -61,8 +61,9 @@ class Setup:
     """What is simulated. `offer` is what the agent has to offer on this machine.
 
     `sysfs_root` is the machine's own sysfs; None if it must be written. `variables` are the
-    agent's environment, apart from its directories. `admit_again` is how many seconds after its
-    socket is there kubelet admits the running pods again.
+    agent's environment, apart from its directories. `remarks` are told once the agent runs.
+    `admit_again` is how many seconds after its socket is there kubelet admits the running pods
+    again.
     """
 
     machine: SimulatedMachine
@@ -70,6 +71,7 @@ class Setup:
     offer: Offer
     variables: Mapping[str, str]
     sysfs_root: Path | None = None
+    remarks: tuple[str, ...] = ()
     admit_again: float = ADMIT_AGAIN
 
 
@@ -215,6 +217,8 @@ async def open_trial(
         async with agent_child(variables, directory / AGENT_LOG) as agent:
             trial = Trial(kubelet, agent, ideal, pod_resources, observer, notes)
             trial.tell(f"the agent was started as process {agent}")
+            for remark in setup.remarks:
+                trial.tell(remark)
             for name, reason in ideal.reasons.items():
                 trial.tell(f"{name} cannot be counted: {reason}")
             await trial.wait_for_resources("the agent to register its resources")
