@@ -40,10 +40,12 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         setup = read_setup(arguments)
         job = Job(setup, read_plan(arguments, setup))
-        resources = len(setup.offer.all_slots) * (1 + len(setup.offer.counted))
+        offers = [each.offer for each in job.setups.values()]
+        resources = max(len(each.all_slots) * (1 + len(each.counted)) for each in offers)
         allow_open_files(AGENT + _FILES_EACH * resources)
         with tempfile.TemporaryDirectory(prefix="numa-trio-") as directory:
-            check_path_length(setup, Path(directory))
+            for folder, each in job.setups.items():
+                check_path_length(each, Path(directory, folder))
             return _simulate(job, Path(directory), arguments)
     except (BadConfiguration, BadFile, KubeletWillNotStart, SysfsError) as problem:
         complain(f"numa-trio simulate: {problem}")
@@ -59,7 +61,6 @@ def _simulate(job: "Job", directory: Path, arguments: argparse.Namespace) -> int
 
     from numa_trio.commands.simulate_run import run_job
     from numa_trio.commands.watcher import Watcher, terminal_may_be_gone
-    from numa_trio.simulator.trial import AGENT_LOG
 
     as_json = arguments.output == "json"
     timeline = sys.stderr if as_json or arguments.scenario else sys.stdout
@@ -77,12 +78,13 @@ def _simulate(job: "Job", directory: Path, arguments: argparse.Namespace) -> int
         width = None if sys.stdout.isatty() else _BOUNDLESS
         result.show(open_console(sys.stdout, width=width))
     if arguments.verbose or result.problems:
-        _print_log(directory / AGENT_LOG)
+        for what, log in result.logs.items():
+            _print_log(what, log)
     return 1 if result.problems else 0
 
 
-def _print_log(log: Path) -> None:
+def _print_log(what: str, log: Path) -> None:
     sys.stdout.flush()
-    print("\nThe agent's log:", file=sys.stderr)
+    print(f"\n{what}:", file=sys.stderr)
     text = log.read_text(errors="backslashreplace") if log.exists() else "(none)\n"
     sys.stderr.write(escaped_lines(text))

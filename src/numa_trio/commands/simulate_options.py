@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--scenario",
-        choices=["overfull", "stranger", "large-init"],
+        choices=["overfull", "stranger", "large-init", "wired"],
         help="instead of pods of your own, a story of a NUMA node that is full: more replicas than"
         " fit; a pod that asks for no node but gets its CPUs; an init container larger than its"
-        " app",
+        " app. Or (wired) of two servers whose disks hang on different NUMA nodes",
     )
     parser.add_argument(
         "--counted",

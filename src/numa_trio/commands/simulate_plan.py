@@ -25,11 +25,13 @@ from numa_trio.simulator.scenarios import Scenario, plan_scenario
 from numa_trio.simulator.simulation import Plan
 from numa_trio.simulator.sysfs_tree import read_simulated_machine
 from numa_trio.simulator.trial import SOCKET_DIR, Setup
+from numa_trio.simulator.wired import NEAR, WiredStory, plan_wired
 from numa_trio.topology.lists import MalformedText, parse_list
 from numa_trio.workloads.fields import BadFile
 from numa_trio.workloads.manifest import load_manifests
 
 _HOST = "host"
+_WIRED = "wired"
 _USUAL_MACHINE = "two-node-server"
 _SCENARIO_MACHINE = "two-by-two"  # one NUMA node has room for two CPUs: all is seen at a glance
 _LONGEST_SLOTS = "numa-1023"
@@ -45,6 +47,9 @@ def read_setup(arguments: argparse.Namespace) -> Setup:
         variables["NUMA_COUNTED"] = arguments.counted
     if arguments.near is not None:
         variables["NUMA_NEAR"] = "\n".join(arguments.near)
+    if arguments.scenario == _WIRED:
+        variables["NUMA_NEAR"] = NEAR
+        variables.pop("NUMA_NEAR_FILE", None)
     settings = load_settings(variables)
     choice = arguments.machine or (_SCENARIO_MACHINE if arguments.scenario else _USUAL_MACHINE)
     machine = _machine(choice, settings)
@@ -82,7 +87,7 @@ def _near(machine: SimulatedMachine, settings: Settings, *, on_host: bool) -> Ne
     return near_offer(look_at(machine, names, settings.near_unknown), settings)
 
 
-def read_plan(arguments: argparse.Namespace, setup: Setup) -> Plan | Scenario:
+def read_plan(arguments: argparse.Namespace, setup: Setup) -> Plan | Scenario | WiredStory:
     """The pods that are to run over a restart of kubelet, or the scenario that was asked for."""
     if arguments.scenario:
         return _scenario(arguments, setup)
@@ -96,7 +101,7 @@ def read_plan(arguments: argparse.Namespace, setup: Setup) -> Plan | Scenario:
     return Plan(setup, pods, hold_agent=arguments.hold_agent)
 
 
-def _scenario(arguments: argparse.Namespace, setup: Setup) -> Scenario:
+def _scenario(arguments: argparse.Namespace, setup: Setup) -> Scenario | WiredStory:
     if arguments.pod:
         raise BadConfiguration(
             f"--scenario {arguments.scenario} brings its own pods: leave out --pod, or --scenario"
@@ -106,6 +111,12 @@ def _scenario(arguments: argparse.Namespace, setup: Setup) -> Scenario:
             f"--hold-agent is about a restart of kubelet, and --scenario {arguments.scenario} has"
             " none: leave out one of them"
         )
+    if arguments.scenario == _WIRED:
+        if arguments.near is not None:
+            raise BadConfiguration(
+                f"--scenario wired brings its own disk and name, {NEAR}: leave out --near"
+            )
+        return plan_wired(setup)
     return plan_scenario(arguments.scenario, setup.machine, setup.config, setup.offer)
 
 

@@ -1,7 +1,7 @@
 """Runs what `numa-trio simulate` is to do until it is done, or until a signal ends it."""
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,9 @@ from numa_trio.simulator.scenario_report import print_scenario, scenario_as_obje
 from numa_trio.simulator.scenario_run import play
 from numa_trio.simulator.scenarios import Scenario
 from numa_trio.simulator.simulation import Plan, simulate
-from numa_trio.simulator.trial import Observer, Setup
+from numa_trio.simulator.trial import AGENT_LOG, Observer, Setup
+from numa_trio.simulator.wired import WiredStory, play_wired
+from numa_trio.simulator.wired_report import print_wired, wired_as_object
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
 
 @frozen
 class Result:
-    """What came of it: what was not as it should be, and the report for programs and people."""
+    """What came of it: what was not as it should be, and the report for programs and people.
+
+    `logs` are the agents', each by what it is.
+    """
 
     problems: Sequence[str]
     as_object: Callable[[], dict[str, object]]
     show: Callable[["Console"], None]
+    logs: Mapping[str, Path]
 
 
 @frozen
@@ -34,22 +40,49 @@ class Job:
     """What is to be done, and with which machine, kubelet and agent."""
 
     setup: Setup
-    plan: Plan | Scenario
+    plan: Plan | Scenario | WiredStory
+
+    @property
+    def setups(self) -> dict[str, Setup]:
+        """What each folder of the directory is for; one without a name is the directory itself."""
+        if isinstance(self.plan, WiredStory):
+            return {server.name: server.setup for server in self.plan.servers}
+        return {"": self.setup}
 
     async def run(self, directory: Path, observer: Observer) -> Result:
         """Do it, in an empty directory."""
         plan, setup = self.plan, self.setup
+        logs = {"The agent's log": directory / AGENT_LOG}
+        if isinstance(plan, WiredStory):
+            return await _run_wired(plan, directory, observer)
         if isinstance(plan, Scenario):
             outcome = await play(plan, setup, directory, observer)
             return Result(
                 outcome.problems,
                 partial(scenario_as_object, plan, setup, outcome),
                 partial(print_scenario, plan, setup, outcome),
+                logs,
             )
         report = await simulate(plan, directory, observer)
         return Result(
-            report.problems, partial(as_object, plan, report), partial(print_report, plan, report)
+            report.problems,
+            partial(as_object, plan, report),
+            partial(print_report, plan, report),
+            logs,
         )
+
+
+async def _run_wired(story: WiredStory, directory: Path, observer: Observer) -> Result:
+    reports = await play_wired(story, directory, observer)
+    return Result(
+        [problem for report in reports for problem in report.problems],
+        partial(wired_as_object, story, reports),
+        partial(print_wired, story, reports),
+        {
+            f"The agent's log on {server.name}": directory / server.name / AGENT_LOG
+            for server in story.servers
+        },
+    )
 
 
 async def run_job(job: Job, directory: Path, observer: Observer) -> Result | signal.Signals:

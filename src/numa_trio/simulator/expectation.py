@@ -13,11 +13,14 @@ from numa_trio.topology.lists import format_list
 from numa_trio.workloads.pod import Container, Pod, QosClass
 from numa_trio.workloads.quantity import milli
 
+_OF_HOST = "NUMA_HOST_NODE_"  # such variables say what a node of the host has
+
 
 def differences(expected: Verdict, seen: Verdict) -> list[str]:
     """In what a verdict is not the expected one; a sentence each.
 
-    Which devices a container has does not matter, as kubelet takes any: only how many.
+    Which devices a container has does not matter, as kubelet takes any: only how many. Nor does
+    what the agent tells it of the host's nodes (NUMA_ENV).
     """
     name = seen.pod.name
     if expected.reason != seen.reason:
@@ -27,7 +30,7 @@ def differences(expected: Verdict, seen: Verdict) -> list[str]:
     return [
         f"{name}/{now.container.name}: expected {_place(planned)}, got {_place(now)}"
         for planned, now in zip(expected.placements, seen.placements, strict=True)
-        if _without_ids(planned) != _without_ids(now)
+        if _comparable(planned) != _comparable(now)
     ]
 
 
@@ -95,9 +98,13 @@ def _elsewhere(
     return problems
 
 
-def _without_ids(placement: Placement) -> Placement:
-    devices = {name: ("any",) * len(ids) for name, ids in placement.devices.items()}
-    return evolve(placement, devices=devices)
+def _comparable(placement: Placement) -> Placement:
+    variables = placement.environment.items()
+    return evolve(
+        placement,
+        devices={name: ("any",) * len(ids) for name, ids in placement.devices.items()},
+        environment={name: text for name, text in variables if not name.startswith(_OF_HOST)},
+    )
 
 
 def _outcome(verdict: Verdict) -> str:

@@ -16,7 +16,7 @@ from numa_trio.simulator.scenarios import Scenario
 from numa_trio.simulator.trial import Setup
 from numa_trio.topology.lists import format_list
 
-_STYLES = {Phase.RUNNING: "green", Phase.PENDING: "yellow", Phase.FAILED: "red"}
+STYLES = {Phase.RUNNING: "green", Phase.PENDING: "yellow", Phase.FAILED: "red"}
 
 _UNCOUNTED = (
     "The scheduler sees the CPUs of the server, not those of a NUMA node. It sends pods to a node",
@@ -34,7 +34,7 @@ def print_scenario(
     if report.outcomes:
         console.print(_table(scenario, report))
         console.print()
-    for line in (*_remarks(report), *_advice(setup, report)):
+    for line in (*refusals(report), *_advice(setup, report)):
         console.print(line, soft_wrap=True)
     print_problems(setup, report, console)
     if not report.problems:
@@ -95,7 +95,7 @@ def _cell(state: PodState | None) -> Text:
         words += "".join(f", {each.container.name} {format_list(each.cpus)}" for each in others)
     elif state.phase is Phase.FAILED:
         words += f": {state.verdict.reason}"
-    return Text(words, style=_STYLES.get(state.phase, ""))
+    return Text(words, style=STYLES.get(state.phase, ""))
 
 
 def _count(outcome: Outcome, name: str) -> str:
@@ -103,7 +103,7 @@ def _count(outcome: Outcome, name: str) -> str:
     return f"{count.healthy} of {count.capacity} healthy"
 
 
-def _remarks(report: ScenarioReport) -> Iterator[str]:
+def refusals(report: ScenarioReport) -> Iterator[str]:
     """What the scheduler and kubelet say of pods that did not run, each time it is new."""
     refused: dict[str, list[str]] = {}
     for outcome in report.outcomes:

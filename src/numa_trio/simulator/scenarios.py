@@ -69,7 +69,16 @@ class _Stage:
         return with_counts(Pod(name, tuple(containers)), self.offer)
 
     def _container(self, name: str, cpus: int, kind: ContainerKind) -> Container:
-        return _container(name, cpus, kind, self.slots)
+        return container_for(name, cpus, kind, self.slots)
+
+
+def room_of_nodes(
+    machine: SimulatedMachine, config: KubeletConfig, offer: Offer
+) -> dict[NumaResource, int]:
+    """How many CPUs kubelet can give away of each node whose slots are offered."""
+    allocatable = allocatable_of(Node.create(machine, config)).cpus
+    cpus_of = {node.id: node.cpus & allocatable for node in machine.machine.nodes}
+    return {slots: len(cpus_of[slots.numa_nodes[0]]) for slots in offer.slots}
 
 
 def plan_scenario(
@@ -79,9 +88,7 @@ def plan_scenario(
 
     Raises `BadConfiguration` if no node has two.
     """
-    allocatable = allocatable_of(Node.create(machine, config)).cpus
-    cpus_of = {node.id: node.cpus & allocatable for node in machine.machine.nodes}
-    rooms = {slots: len(cpus_of[slots.numa_nodes[0]]) for slots in offer.slots}
+    rooms = room_of_nodes(machine, config, offer)
     slots = max(offer.slots, key=lambda each: rooms[each])
     if rooms[slots] < 2:
         raise BadConfiguration(
@@ -105,7 +112,7 @@ def _overfull(stage: _Stage) -> Scenario:
 
 
 def _stranger(stage: _Stage) -> Scenario:
-    stranger = Pod("stranger", (_container("app", stage.room, ContainerKind.APP),))
+    stranger = Pod("stranger", (container_for("app", stage.room, ContainerKind.APP),))
     aligned = stage.pod("aligned", stage.half)
     return Scenario(
         "stranger",
@@ -143,7 +150,8 @@ _SCENARIOS: Mapping[str, Callable[[_Stage], Scenario]] = {
 }
 
 
-def _container(name: str, cpus: int, kind: ContainerKind, *asked: NumaResource) -> Container:
+def container_for(name: str, cpus: int, kind: ContainerKind, *asked: NumaResource) -> Container:
+    """A container of a Guaranteed pod, with one slot of each resource that it asks for."""
     amounts = {
         "cpu": Fraction(cpus),
         "memory": _MEMORY,
