@@ -18,8 +18,8 @@ from numa_trio.simulator.wiring import Attached, Kind, with_addresses
 from numa_trio.topology.lists import format_list
 from numa_trio.workloads.pod import ContainerKind, Pod
 
-NAME, TARGET = "data", "/var/lib/elasticsearch"
-NEAR = f"{NAME}={TARGET}"
+TARGET = "/var/lib/elasticsearch"
+NEAR = f"data={TARGET}"
 
 _SERVERS = ("server-a", "server-b")
 _DISK = "nvme0n1"

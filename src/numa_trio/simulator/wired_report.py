@@ -13,7 +13,7 @@ from rich.text import Text
 from numa_trio.simulator.report import print_problems
 from numa_trio.simulator.scenario_report import STYLES, refusals, scenario_as_object
 from numa_trio.simulator.scenario_run import Phase, PodState, ScenarioReport
-from numa_trio.simulator.wired import NAME, NEAR, TARGET, Server, WiredStory
+from numa_trio.simulator.wired import NEAR, Server, WiredStory
 from numa_trio.topology.lists import format_list
 
 _HEADINGS = ("Pod", "Asks for", "Server", "Disk", "CPUs of", "CPUs", "NUMA_NODE", "")
@@ -39,7 +39,6 @@ def wired_as_object(story: WiredStory, reports: Sequence[ScenarioReport]) -> dic
         "scenario": story.scenario.name,
         "ok": not problems,
         "problems": problems,
-        "near": {NAME: TARGET},
         "servers": [
             {
                 "server": server.name,
