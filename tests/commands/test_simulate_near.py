@@ -69,7 +69,8 @@ def test_pods_near_things(
     ]
     pods.write_text("\n---\n".join(documents))
     monkeypatch.setenv("NUMA_ENV", "full")
-    near = ["--near", "data=/var/lib/elasticsearch", "--near", "net=eth2", "--near", "gone=eth9"]
+    monkeypatch.setenv("NUMA_NEAR", "data=/var/lib/elasticsearch")
+    near = ["--near", "net=eth2", "--near", "gone=eth9"]
     files = ["--machine", str(machine), "--pod", str(pods), "--reserved-system-cpus", "0"]
 
     assert main(["simulate", "--admit-again", "0.5", "--output", "json", *near, *files]) == 0
@@ -77,8 +78,8 @@ def test_pods_near_things(
     seen = capsys.readouterr()
     document: dict[str, Any] = json.loads(seen.out)
     assert document["near"] == [
-        {"name": "near-data", "numa_nodes": [1, 2]},
-        {"name": "near-net", "numa_nodes": [2]},
+        {"resource": "numa-align/near-data", "numa_nodes": [1, 2]},
+        {"resource": "numa-align/near-net", "numa_nodes": [2]},
     ]
     assert "near-gone is not offered: there is no block device, network interface" in seen.err
     first, second, third, absent = document["rounds"][1]["pods"]

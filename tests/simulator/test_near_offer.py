@@ -121,10 +121,11 @@ async def test_what_is_not_offered_is_waited_for() -> None:
 
 
 def test_built_in_pods_ask_for_what_is_near() -> None:
-    """There is a pod for each resource."""
+    """There is a pod for each resource, and the example, if what that is near is offered."""
+    assert "near-the-data" not in {each.name for each in builtin_pods(NODES, Offer(SLOTS))}
     pods = {each.name: each.containers[0].devices for each in builtin_pods(NODES, OFFER)}
     assert pods["on-near-data"] == {"numa-align/near-data": 1}
-    assert {"on-numa-0", "on-near-raid", "on-near-nfs", "two-nodes"} <= pods.keys()
+    assert {"on-numa-0", "on-near-raid", "on-near-nfs", "near-the-data"} <= pods.keys()
 
 
 def test_what_is_near_one_node_is_counted() -> None:

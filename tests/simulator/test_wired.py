@@ -155,5 +155,5 @@ async def test_object_for_programs() -> None:
         ("server-a", 0),
         ("server-b", 1),
     ]
-    assert second["near"] == [{"name": "near-data", "numa_nodes": [1]}]
+    assert second["near"] == [{"resource": "numa-align/near-data", "numa_nodes": [1]}]
     assert [pod["name"] for pod in first["steps"][1]["pods"]] == ["by-disk", "by-number"]

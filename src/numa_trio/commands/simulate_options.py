@@ -40,9 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--near",
         action="append",
+        default=[],
         metavar="NAME=TARGET",
-        help="what near-NAME is near, as in data=/var/lib/elasticsearch; may be given several times"
-        " (default: NUMA_NEAR); docs/near.md has the kinds of target",
+        help="have the agent offer also what is near this, as near-NAME, as in"
+        " data=/var/lib/elasticsearch; may be repeated",
     )
     parser.add_argument(
         "--policy",

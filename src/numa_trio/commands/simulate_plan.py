@@ -45,8 +45,8 @@ def read_setup(arguments: argparse.Namespace) -> Setup:
         variables["NUMA_CAPACITY"] = arguments.capacity
     if arguments.counted is not None:
         variables["NUMA_COUNTED"] = arguments.counted
-    if arguments.near is not None:
-        variables["NUMA_NEAR"] = "\n".join(arguments.near)
+    if arguments.near:
+        variables["NUMA_NEAR"] = "\n".join([variables.get("NUMA_NEAR", ""), *arguments.near])
     if arguments.scenario == _WIRED:
         variables["NUMA_NEAR"] = NEAR
         variables.pop("NUMA_NEAR_FILE", None)
@@ -112,7 +112,7 @@ def _scenario(arguments: argparse.Namespace, setup: Setup) -> Scenario | WiredSt
             " none: leave out one of them"
         )
     if arguments.scenario == _WIRED:
-        if arguments.near is not None:
+        if arguments.near:
             raise BadConfiguration(
                 f"--scenario wired brings its own disk and name, {NEAR}: leave out --near"
             )

@@ -38,6 +38,8 @@ def near_offer(found: NearLook, settings: Settings) -> NearOffer:
 
 def look_at(machine: SimulatedMachine, names: NearNames, unknown: UnknownNode) -> NearLook:
     """What the names stand for on a described machine."""
+    if not names.names:
+        return NearLook(problems=names.problems)  # without a need for files
     with TemporaryDirectory(prefix="numa-trio-") as directory:
         sysfs, root = Path(directory, "sys"), Path(directory, "host")
         write_devices(sysfs, machine.wiring)

@@ -85,7 +85,7 @@ def settings_of(setup: Setup, record: Record) -> dict[str, object]:
         "capacity": setup.offer.slots[0].capacity,
         "counted": [*setup.offer.counted],
         "near": [
-            {"name": each.local_name, "numa_nodes": [*each.numa_nodes]} for each in setup.offer.near
+            {"resource": each.name, "numa_nodes": [*each.numa_nodes]} for each in setup.offer.near
         ],
         "ok": not record.problems,
         "problems": record.problems,
