@@ -93,7 +93,7 @@ def test_the_servers_differ_by_their_disk_only() -> None:
         [("nvme0n1", 1, "/var/lib/elasticsearch")],
     ]
     assert first.setup.remarks == (
-        "near-data: /var/lib/elasticsearch → nvme0n1 → 0000:01:00.0 → node 0",
+        "near-data: mount:/var/lib/elasticsearch → nvme0n1 → 0000:01:00.0 → node 0",
     )
     alike = evolve(
         second.setup,

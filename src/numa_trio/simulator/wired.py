@@ -19,7 +19,7 @@ from numa_trio.topology.lists import format_list
 from numa_trio.workloads.pod import ContainerKind, Pod
 
 TARGET = "/var/lib/elasticsearch"
-NEAR = f"data={TARGET}"
+NEAR = f"data=mount:{TARGET}"
 
 _SERVERS = ("server-a", "server-b")
 _DISK = "nvme0n1"
