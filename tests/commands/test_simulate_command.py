@@ -79,7 +79,7 @@ def test_built_in_pods_come_out_right(capsys: pytest.CaptureFixture[str]) -> Non
         re.MULTILINE,
     )
     assert "half-a-cpu/app: not pinned to CPUs: cpu 500m is not a whole number of CPUs" in out
-    assert "Each of the 9 pods got what its manifest asks for" in out
+    assert "Each of the 8 pods got what its manifest asks for" in out
 
 
 def test_verdicts_of_a_real_kubelet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
