@@ -3,20 +3,21 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from grpcio_kubelet import GrpcioKubelet
-from image.container import ENVIRONMENT, image_configuration, output_of, unpacked
+from image.container import ENVIRONMENT, Container, image_configuration, output_of, unpacked
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "localhost/numa-trio-test-base:bookworm"
 IMAGE = "localhost/numa-trio:test"
 
 Report = Callable[[str], None]
+Start = Callable[..., Container]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -102,3 +103,35 @@ def kubelet() -> Iterator[GrpcioKubelet]:
         kubelet.start()
         yield kubelet
         kubelet.stop()
+
+
+@pytest.fixture
+def start(
+    root: Path, configuration: dict[str, Any], kubelet: GrpcioKubelet, tmp_path: Path
+) -> Iterator[Start]:
+    """Starts containers of the image and removes them afterwards."""
+    started: list[Container] = []
+
+    def start_container(
+        *arguments: str,
+        host_sys: bool = False,
+        mounts: Sequence[dict[str, Any]] = (),
+        **changes: Any,
+    ) -> Container:
+        bundle = tmp_path / f"bundle-{len(started)}"
+        config = {**configuration["config"], **changes}
+        container = Container(
+            root,
+            {"config": config},
+            bundle,
+            kubelet.directory,
+            arguments,
+            host_sys=host_sys,
+            mounts=mounts,
+        )
+        started.append(container)
+        return container
+
+    yield start_container
+    for container in started:
+        container.remove()

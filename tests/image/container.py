@@ -48,7 +48,7 @@ def unpacked(image: str) -> Iterator[Path]:
 class Container:
     """One running container: the image's own command, unless `arguments` are given.
 
-    With `host_sys` its /sys is the host's, as some manifests have it.
+    With `host_sys` its /sys is the host's, as some manifests have it. `mounts` are further ones.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Container:
         arguments: Sequence[str] = (),
         *,
         host_sys: bool = False,
+        mounts: Sequence[dict[str, Any]] = (),
     ) -> None:
         config = configuration["config"]
         specification = runtime_specification(
@@ -69,6 +70,7 @@ class Container:
             plugin_directory=plugin_directory,
             host_sys=host_sys,
         )
+        specification["mounts"] += mounts
         bundle.mkdir()
         (bundle / "config.json").write_text(json.dumps(specification))
         self.id = f"numa-trio-test-{os.getpid()}-{bundle.name}"
@@ -128,6 +130,25 @@ HOST_SYS = {
     "source": "/sys",
     "options": ["rbind", *_READ_ONLY],
 }
+
+
+def mounts_of(patch: dict[str, Any]) -> list[dict[str, Any]]:
+    """What containerd would tell runc about the mounts of a DaemonSet, or of a patch of it.
+
+    Without those of which this machine has no source.
+    """
+    pod = patch["spec"]["template"]["spec"]
+    sources = {volume["name"]: volume["hostPath"]["path"] for volume in pod["volumes"]}
+    return [
+        {
+            "destination": mount["mountPath"],
+            "type": "bind",
+            "source": sources[mount["name"]],
+            "options": ["rbind", "rprivate", "ro" if mount.get("readOnly") else "rw"],
+        }
+        for mount in pod["containers"][0]["volumeMounts"]
+        if Path(sources[mount["name"]]).exists()
+    ]
 
 
 def runtime_specification(

@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,10 @@ import pytest
 
 import numa_trio
 from grpcio_kubelet import GrpcioKubelet
-from image.conftest import IMAGE, Report, build
-from image.container import PLUGIN_DIRECTORY, Container, image_configuration, output_of
+from image.conftest import IMAGE, Report, Start, build
+from image.container import PLUGIN_DIRECTORY, image_configuration, output_of
 
 pytestmark = pytest.mark.slow
-
-Start = Callable[..., Container]
 
 # Imports all that the agent imports and names the modules whose bytecode Python would not use:
 # there is none, or it is for a source of another date or size.
@@ -39,27 +36,6 @@ for name, module in sorted(sys.modules.items()):
     if getattr(module, "__cached__", None) and not usable(module):
         print(name)
 """
-
-
-@pytest.fixture
-def start(
-    root: Path, configuration: dict[str, Any], kubelet: GrpcioKubelet, tmp_path: Path
-) -> Iterator[Start]:
-    """Starts containers of the image and removes them afterwards."""
-    started: list[Container] = []
-
-    def start_container(*arguments: str, host_sys: bool = False, **changes: Any) -> Container:
-        bundle = tmp_path / f"bundle-{len(started)}"
-        config = {**configuration["config"], **changes}
-        container = Container(
-            root, {"config": config}, bundle, kubelet.directory, arguments, host_sys=host_sys
-        )
-        started.append(container)
-        return container
-
-    yield start_container
-    for container in started:
-        container.remove()
 
 
 def test_says_what_it_is(configuration: dict[str, Any]) -> None:
