@@ -6,9 +6,6 @@ from numa_trio.settings import known_variables
 
 Object = dict[str, Any]
 
-# What the components for near names set, and the agent does not read yet.
-YET_TO_COME = {"NUMA_HOST_ROOT", "NUMA_NEAR", "NUMA_NEAR_FILE"}
-
 DEVICE_PLUGINS = "/var/lib/kubelet/device-plugins"
 
 
@@ -98,4 +95,4 @@ def assert_roll_out(daemonset: Object) -> None:
 
 def assert_settings_exist(names: set[str]) -> None:
     """Every variable that a manifest sets is one that the agent reads."""
-    assert names - YET_TO_COME <= known_variables().keys()
+    assert names <= known_variables().keys()

@@ -14,6 +14,9 @@ from deploy.schemas import NEWEST, OLDEST, assert_valid
 from deploy.test_docs import yaml_blocks
 from deploy.test_kustomize import assert_sound, render, settings
 from deploy.test_policies_and_kubelet import CPUS_PER_NODE, add, pod_of
+from numa_trio.locality.target import Kind
+from numa_trio.near.source import NearSource
+from numa_trio.settings import load_settings
 from numa_trio.simulator.admission import admit
 from simulated import cluster, machine
 
@@ -48,7 +51,10 @@ def test_manifests_are_valid(manifest: Object, version: str) -> None:
 
 def test_volume_is_what_the_name_stands_for() -> None:
     """The path of the volume is the target, which has to be a mount."""
-    (target,) = re.findall(r"- NUMA_NEAR=data=(\S+)", AGENT)
+    (setting,) = re.findall(r"- NUMA_NEAR=(\S+)", AGENT)
+    (named,) = NearSource(load_settings({"NUMA_NEAR": setting}).near).names().names
+    assert (named.name, named.target.kind) == ("data", Kind.MOUNT)
+    target = named.target.text
     assert target == f"mount:{KINDS['PersistentVolume']['spec']['local']['path']}"
     assert f"| `data={target}` | `data={target.removeprefix('mount:')}` |" in PAGE
 

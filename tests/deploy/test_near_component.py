@@ -11,8 +11,11 @@ from deploy.contract import assert_contract, the_container
 from deploy.manifests import KUSTOMIZE, OVERLAYS, REPOSITORY, documents
 from deploy.schemas import NEWEST, OLDEST, assert_valid
 from deploy.test_kustomize import assert_sound, one, render, render_with, settings, unmount
+from numa_trio.locality.target import Kind
+from numa_trio.near.source import NearSource
+from numa_trio.settings import load_settings
 
-pytestmark = pytest.mark.kubectl
+rendered = pytest.mark.kubectl
 
 Object = dict[str, Any]
 
@@ -41,6 +44,7 @@ def mounted(daemonset: Object) -> dict[str, Object]:
     return {name: sources[name] for name in sources if name != "device-plugins"}
 
 
+@rendered
 @pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize(
     ("components", "volumes"),
@@ -95,6 +99,7 @@ def test_only_what_udev_makes_anyway_is_ever_made_on_a_host() -> None:
     assert made == ["/dev/disk"]
 
 
+@rendered
 def test_the_root_can_be_elsewhere(tmp_path: Path) -> None:
     """Settings of the user's win over the component's."""
     generator = {
@@ -108,6 +113,7 @@ def test_the_root_can_be_elsewhere(tmp_path: Path) -> None:
         assert settings(manifests)["NUMA_HOST_ROOT"] == "/elsewhere"
 
 
+@rendered
 def test_readme_example_sets_targets_and_leaves_a_part_out(tmp_path: Path) -> None:
     """The kustomization that the README shows has its targets, and no /dev/disk."""
     (tmp_path / "numa-trio").symlink_to(REPOSITORY)
@@ -118,12 +124,13 @@ def test_readme_example_sets_targets_and_leaves_a_part_out(tmp_path: Path) -> No
     assert settings(manifests) == {
         "NUMA_CAPACITY": "100",
         "NUMA_HOST_ROOT": "/host",
-        "NUMA_NEAR": "data=/var/lib/elasticsearch,fabric=eth2",
+        "NUMA_NEAR": "data=mount:/var/lib/elasticsearch,fabric=net:eth2",
     }
     left = {name: source for name, source in NEAR.items() if name != "host-dev-disk"}
     assert mounted(one(manifests, "DaemonSet")) == left
 
 
+@rendered
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_targets_come_from_a_file(overlay: str, tmp_path: Path) -> None:
     """The user's ConfigMap is mounted, where the setting says, and a change replaces the pods."""
@@ -146,11 +153,24 @@ def test_targets_come_from_a_file(overlay: str, tmp_path: Path) -> None:
     assert names[0] != names[1]
 
 
-def test_readme_shows_the_file_and_its_config_map() -> None:
-    """The file is a mapping of names to targets; the generator is that of the tests above."""
-    file, generator = map(yaml.safe_load, blocks_of("**A long list.**")[:2])
-    assert file.keys() == {"data", "fabric", "fast"}
-    assert generator == {"configMapGenerator": [FILE]}
+def test_agent_understands_what_the_readme_shows(tmp_path: Path) -> None:
+    """The names of the setting and of the file, in a ConfigMap as kubelet mounts it."""
+    (setting,) = re.findall(r"- NUMA_NEAR=(\S+)", blocks_of("## The component `near`")[0])
+    names = NearSource(load_settings({"NUMA_NEAR": setting}).near).names()
+    assert [(each.name, each.target.kind) for each in names.names] == [
+        ("data", Kind.MOUNT),
+        ("fabric", Kind.NET),
+    ]
+    file, generator = blocks_of("**A long list.**")[:2]
+    assert yaml.safe_load(generator) == {"configMapGenerator": [FILE]}
+    (tmp_path / "..2026_01_01").mkdir()
+    (tmp_path / "..2026_01_01/near.yaml").write_text(file)
+    (tmp_path / "..data").symlink_to("..2026_01_01")
+    (tmp_path / "near.yaml").symlink_to("..data/near.yaml")
+    path = str(tmp_path / "near.yaml")
+    in_file = NearSource("", load_settings({"NUMA_NEAR_FILE": path}).near_file).names()
+    assert [each.name for each in in_file.names] == ["data", "fabric", "fast"]
+    assert names.problems == in_file.problems == ()
 
 
 def test_comments_show_working_generators() -> None:
@@ -167,6 +187,7 @@ def test_comments_show_working_generators() -> None:
     assert [generator] == example["configMapGenerator"]
 
 
+@rendered
 @pytest.mark.parametrize(
     ("components", "allowed"),
     [(["near", "near-zfs"], ["hostPath"]), (["near", "near-file"], ["hostPath", "configMap"])],
@@ -182,6 +203,7 @@ def test_openshift_allows_the_volumes(
     assert {kind for volume in pod["volumes"] for kind in volume if kind != "name"} == set(allowed)
 
 
+@rendered
 def test_schemas_know_the_volume_of_a_config_map(tmp_path: Path) -> None:
     """Without the user's ConfigMap the manifests are valid; kubelet then waits for it."""
     daemonset = one(render_with(tmp_path, "kubeadm", ["near-file"]), "DaemonSet")
