@@ -72,6 +72,7 @@ def test_built_in_pods_come_out_right(capsys: pytest.CaptureFixture[str]) -> Non
     assert out.count("numa-align/numa-1: 100 of 100 devices healthy") == 2
     assert re.search(r"^pinned +app +runs +0 +\S+ +0 +NUMA_NODE=0 *$", out, re.MULTILINE)
     assert re.search(r"^with-init +init \(init\) +runs +0 .* NUMA_NODE=0 *$", out, re.MULTILINE)
+    assert re.search(r"^near-the-data +app +runs +1 .* NUMA_NODE=1 *$", out, re.MULTILINE)
     assert re.search(r"^init-elsewhere +refused *$", out, re.MULTILINE)
     assert re.search(
         r"^init-elsewhere, too-many-cpus, two-nodes: TopologyAffinityError: Pod was rejected: ",
@@ -79,7 +80,7 @@ def test_built_in_pods_come_out_right(capsys: pytest.CaptureFixture[str]) -> Non
         re.MULTILINE,
     )
     assert "half-a-cpu/app: not pinned to CPUs: cpu 500m is not a whole number of CPUs" in out
-    assert "Each of the 8 pods got what its manifest asks for" in out
+    assert "Each of the 10 pods got what its manifest asks for" in out
 
 
 def test_verdicts_of_a_real_kubelet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,14 +209,15 @@ def test_agent_that_is_held_back(capsys: pytest.CaptureFixture[str]) -> None:
     assert again == {
         "on-numa-0": True,
         "on-numa-1": True,
+        "on-near-data": True,
         "with-init": False,
+        "near-the-data": False,
         "pinned": True,
         "half-a-cpu": True,
     }
-    (problem,) = report["problems"]
-    assert problem.startswith(
-        "with-init ran when kubelet was restarted, and was killed with UnexpectedAdmissionError:"
-    )
+    killed = "ran when kubelet was restarted, and was killed with UnexpectedAdmissionError:"
+    for name, problem in zip(("with-init", "near-the-data"), report["problems"], strict=True):
+        assert problem.startswith(f"{name} {killed}")
     assert report["recovery_seconds"] >= 1
 
 

@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from numa_trio.near.source import NearSource
 from numa_trio.plugin.counted import Counted
@@ -16,7 +17,7 @@ from numa_trio.simulator.expectation import broken_promises, differences
 from numa_trio.simulator.ideal import IdealCluster, Offer
 from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.machine_file import load_machine, shipped_machines
-from numa_trio.simulator.near_offer import NearOffer, look_at, near_offer
+from numa_trio.simulator.near_offer import NearOffer, look_at, near_offer, usual_names
 from numa_trio.simulator.node import Placement
 from numa_trio.simulator.wiring import Attached, Kind
 from numa_trio.workloads.pod import Container, Pod, Resources
@@ -57,6 +58,20 @@ def test_each_name_is_offered_near_its_nodes() -> None:
     assert found.remarks[0] == (
         "near-data: /var/lib/elasticsearch → nvme1n1 → 0000:02:00.0 → node 1"
     )
+
+
+@pytest.mark.parametrize(
+    ("mounts", "names"),
+    [
+        ([None, "/", "/srv"], "data=mount:/srv"),
+        (["/var/lib/a", "/srv"], "data=mount:/var/lib/a"),
+        (["/a,b", "/"], ""),
+    ],
+)
+def test_usual_names(mounts: list[str | None], names: str) -> None:
+    """A disk that is mounted elsewhere than at / has the name that the examples use."""
+    disks = [Attached(Kind.DISK, f"sd{n}", mount=mount) for n, mount in enumerate(mounts)]
+    assert usual_names(evolve(NODES, wiring=tuple(disks))) == names
 
 
 def test_what_is_not_there_is_not_offered() -> None:

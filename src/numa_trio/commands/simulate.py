@@ -15,6 +15,7 @@ from numa_trio.plain_text import escaped_lines
 
 if TYPE_CHECKING:
     from numa_trio.commands.simulate_run import Job
+    from numa_trio.simulator.trial import Setup
 
 HELP = "Try the agent, pods and a kubelet restart on this or another machine, without a cluster."
 
@@ -29,7 +30,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Simulate and print; returns the exit status."""
     import tempfile
 
-    from numa_trio.commands.limits import AGENT, allow_open_files
+    from numa_trio.commands.simulate_near import with_near
     from numa_trio.commands.simulate_plan import check_path_length, read_plan, read_setup
     from numa_trio.commands.simulate_run import Job
     from numa_trio.settings import BadConfiguration
@@ -39,12 +40,12 @@ def main(arguments: argparse.Namespace) -> int:
 
     try:
         setup = read_setup(arguments)
+        _allow_open_files(setup)
+        setup = with_near(arguments, setup)
         job = Job(setup, read_plan(arguments, setup))
-        offers = [each.offer for each in job.setups.values()]
-        resources = max(len(each.all_slots) * (1 + len(each.counted)) for each in offers)
-        allow_open_files(AGENT + _FILES_EACH * resources)
         with tempfile.TemporaryDirectory(prefix="numa-trio-") as directory:
             for folder, each in job.setups.items():
+                _allow_open_files(each)
                 check_path_length(each, Path(directory, folder))
             return _simulate(job, Path(directory), arguments)
     except (BadConfiguration, BadFile, KubeletWillNotStart, SysfsError) as problem:
@@ -52,6 +53,13 @@ def main(arguments: argparse.Namespace) -> int:
         return 2
     except KeyboardInterrupt:  # before anything was started
         return _INTERRUPTED + signal.SIGINT
+
+
+def _allow_open_files(setup: "Setup") -> None:
+    from numa_trio.commands.limits import AGENT, allow_open_files
+
+    resources = len(setup.offer.all_slots) * (1 + len(setup.offer.counted))
+    allow_open_files(AGENT + _FILES_EACH * resources)
 
 
 def _simulate(job: "Job", directory: Path, arguments: argparse.Namespace) -> int:

@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=TARGET",
         help="have the agent offer also what is near this, as near-NAME, as in"
-        " data=/var/lib/elasticsearch; may be repeated",
+        " data=/var/lib/elasticsearch; may be repeated (besides NUMA_NEAR and NUMA_NEAR_FILE;"
+        " default: data, for a disk of the machine)",
     )
     parser.add_argument(
         "--policy",

@@ -4,11 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
+from numa_trio.commands.simulate_near import WIRED
 from numa_trio.commands.terminal import complain
-from numa_trio.locality.host import Host
-from numa_trio.locality.survey import Survey
-from numa_trio.near.source import NearSource
-from numa_trio.near.verdicts import look
 from numa_trio.plugin.advertising import advertise
 from numa_trio.plugin.counted import Counted
 from numa_trio.plugin.resource import NumaResource
@@ -19,37 +16,33 @@ from numa_trio.simulator.hints import Policy, Scope
 from numa_trio.simulator.ideal import Offer
 from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.machine_file import load_machine, shipped_machines
-from numa_trio.simulator.near_offer import NearOffer, look_at, near_offer
 from numa_trio.simulator.node import Node
 from numa_trio.simulator.scenarios import Scenario, plan_scenario
 from numa_trio.simulator.simulation import Plan
 from numa_trio.simulator.sysfs_tree import read_simulated_machine
 from numa_trio.simulator.trial import SOCKET_DIR, Setup
-from numa_trio.simulator.wired import NEAR, WiredStory, plan_wired
+from numa_trio.simulator.wired import WiredStory, plan_wired
 from numa_trio.topology.lists import MalformedText, parse_list
 from numa_trio.workloads.fields import BadFile
 from numa_trio.workloads.manifest import load_manifests
 
 _HOST = "host"
-_WIRED = "wired"
 _USUAL_MACHINE = "two-node-server"
 _SCENARIO_MACHINE = "two-by-two"  # one NUMA node has room for two CPUs: all is seen at a glance
 _LONGEST_SLOTS = "numa-1023"
 
 
 def read_setup(arguments: argparse.Namespace) -> Setup:
-    """The machine, kubelet and agent; raises what `simulate` reports with exit status 2."""
+    """The machine, kubelet and agent, without what it offers near things.
+
+    Raises what `simulate` reports with exit status 2.
+    """
     variables = {**os.environ, "NUMA_HTTP_ADDR": "", "NUMA_LOG_FORMAT": "text"}
     variables.pop("NUMA_SOCKET_DIR", None)
     if arguments.capacity is not None:
         variables["NUMA_CAPACITY"] = arguments.capacity
     if arguments.counted is not None:
         variables["NUMA_COUNTED"] = arguments.counted
-    if arguments.near:
-        variables["NUMA_NEAR"] = "\n".join([variables.get("NUMA_NEAR", ""), *arguments.near])
-    if arguments.scenario == _WIRED:
-        variables["NUMA_NEAR"] = NEAR
-        variables.pop("NUMA_NEAR_FILE", None)
     settings = load_settings(variables)
     choice = arguments.machine or (_SCENARIO_MACHINE if arguments.scenario else _USUAL_MACHINE)
     machine = _machine(choice, settings)
@@ -67,24 +60,14 @@ def read_setup(arguments: argparse.Namespace) -> Setup:
         for verdict in advertise(machine.machine, settings.cpuless_nodes)
         if verdict.advertised
     )
-    near = _near(machine, settings, on_host=choice == _HOST)
     return Setup(
         machine,
         config,
-        Offer(slots, settings.counted, settings.memory_unit, near.slots),
+        Offer(slots, settings.counted, settings.memory_unit),
         variables,
         settings.sysfs_root if choice == _HOST else None,
-        near.remarks,
         admit_again=arguments.admit_again,
     )
-
-
-def _near(machine: SimulatedMachine, settings: Settings, *, on_host: bool) -> NearOffer:
-    names = NearSource(settings.near, settings.near_file).names()
-    if on_host:
-        survey = Survey(Host(settings.sysfs_root, settings.host_root), machine.machine)
-        return near_offer(look(survey, names, settings.near_unknown), settings)
-    return near_offer(look_at(machine, names, settings.near_unknown), settings)
 
 
 def read_plan(arguments: argparse.Namespace, setup: Setup) -> Plan | Scenario | WiredStory:
@@ -111,11 +94,7 @@ def _scenario(arguments: argparse.Namespace, setup: Setup) -> Scenario | WiredSt
             f"--hold-agent is about a restart of kubelet, and --scenario {arguments.scenario} has"
             " none: leave out one of them"
         )
-    if arguments.scenario == _WIRED:
-        if arguments.near:
-            raise BadConfiguration(
-                f"--scenario wired brings its own disk and name, {NEAR}: leave out --near"
-            )
+    if arguments.scenario == WIRED:
         return plan_wired(setup)
     return plan_scenario(arguments.scenario, setup.machine, setup.config, setup.offer)
 

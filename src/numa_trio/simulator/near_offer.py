@@ -36,6 +36,13 @@ def near_offer(found: NearLook, settings: Settings) -> NearOffer:
     return NearOffer(slots, (*found.remarks, *map(_remark, found.verdicts)))
 
 
+def usual_names(machine: SimulatedMachine) -> str:
+    """What the examples call `data` on a described machine: a disk that is not mounted at `/`."""
+    mounts = (each.mount for each in machine.wiring if each.mount)
+    usable = (mount for mount in mounts if mount != "/" and "," not in mount)
+    return next((f"data=mount:{mount}" for mount in usable), "")
+
+
 def look_at(machine: SimulatedMachine, names: NearNames, unknown: UnknownNode) -> NearLook:
     """What the names stand for on a described machine."""
     if not names.names:
