@@ -15,11 +15,12 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 settings.register_profile("numa-trio", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("numa-trio")
 
-# For `just mutants`, which runs a test a thousand times and only asks whether it fails.
+# For whoever runs all tests many times: on other Pythons, and (always alike, and only asking
+# whether they fail) in `just mutants`.
+settings.register_profile("brief", settings.get_profile("numa-trio"), max_examples=30)
 settings.register_profile(
     "mutants",
-    settings.get_profile("numa-trio"),
-    max_examples=30,
+    settings.get_profile("brief"),
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate],

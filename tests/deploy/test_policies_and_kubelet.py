@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import trio
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from deploy.admission import ValidatingPolicy, as_admitted
@@ -127,6 +127,7 @@ def any_pod(home: int) -> st.SearchStrategy[tuple[list[Object], list[Object]]]:
     return st.tuples(st.lists(plain, min_size=1, max_size=3), st.lists(plain | kept, max_size=3))
 
 
+@settings(max_examples=50)
 @given(containers_and_init=st.integers(0, 1).flatmap(any_pod))
 def test_the_rules_are_enough(
     policy: ValidatingPolicy, containers_and_init: tuple[list[Object], list[Object]]

@@ -1,6 +1,7 @@
 """docs/reliability.md and the tests agree about which faults there are, and about the times."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from fault_matrix import MATRIX, fault_matrix
@@ -8,6 +9,7 @@ from fault_matrix import MATRIX, fault_matrix
 TESTS = Path(__file__).resolve().parents[1]
 
 
+@cache
 def find_tests(folder: Path) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
     return {
         node.name: node
