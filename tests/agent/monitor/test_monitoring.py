@@ -68,7 +68,7 @@ def test_asks_for_what_there_is(asker: str, expression: str) -> None:
     """Metrics, labels and label values of each query are those of the definitions."""
     known = series()
     found = re.findall(r"\b((?:numa_trio|process)_\w+)(?:{([^}]*)})?", expression)
-    assert found or re.search(r"\b(up|kube_node_status_allocatable)\{", expression)
+    assert found or re.search(r"\b(up|kube_node_status_allocatable|kubelet_\w+)[{[]", expression)
     for name, matchers in found:
         assert name in known, f"{asker} asks for {name}"
         labels = {label.name: label for label in known[name].labels}
