@@ -71,3 +71,9 @@ def test_every_json_record_is_ascii_and_any_reader_takes_it(message: str, extra:
     assert entry["message"] == "kubelet: " + message.encode(errors="backslashreplace").decode()
     expected = extra.encode(errors="backslashreplace").decode()
     assert (entry["peer"], entry["peers"]) == (expected, [expected])
+
+
+def test_json_names_the_server() -> None:
+    """Who collects the lines of many servers need not look the pod up."""
+    assert json.loads(JsonFormatter("server-1").format(record("hello")))["host"] == "server-1"
+    assert "host" not in json.loads(JsonFormatter().format(record("hello")))

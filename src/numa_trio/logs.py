@@ -39,7 +39,14 @@ def _extras(record: logging.LogRecord) -> dict[str, object]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the record's extra fields."""
+    """One JSON object a line: time, level, logger, message, and the record's extra fields.
+
+    With the name of the server as `host`, if it is known.
+    """
+
+    def __init__(self, host: str = "") -> None:
+        super().__init__()
+        self._host = {"host": host} if host else {}
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""
@@ -48,6 +55,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._host,
             **_extras(record),
         }
         if record.exc_info:
@@ -71,12 +79,15 @@ class TextFormatter(logging.Formatter):
         return "\n".join(lines)
 
 
-def configure_logging(log_format: LogFormat, level: LogLevel) -> None:
-    """Send all logging to standard error in `log_format`, from `level` up."""
+def configure_logging(log_format: LogFormat, level: LogLevel, host: str = "") -> None:
+    """Send all logging to standard error in `log_format`, from `level` up.
+
+    JSON lines have the name of the server, `host`.
+    """
     stream = sys.stderr
     as_text = log_format is LogFormat.TEXT or (log_format is LogFormat.AUTO and stream.isatty())
     target = logging.StreamHandler(stream)
-    target.setFormatter(TextFormatter() if as_text else JsonFormatter())
+    target.setFormatter(TextFormatter() if as_text else JsonFormatter(host))
     logging.basicConfig(handlers=[target], level=level.upper(), force=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -109,6 +109,15 @@ def parse_instance(text: str) -> str:
     return text
 
 
+def parse_host_name(text: str) -> str:
+    """The name, which may be empty."""
+    if text and (len(text) > 253 or not _HOST_NAME.fullmatch(text)):
+        raise ValueError(
+            "expected at most 253 letters, digits, '-', '_' or '.', as in server-1; or nothing"
+        )
+    return text
+
+
 def parse_http_address(text: str) -> HttpAddress | None:
     """The address; None for an empty text."""
     if not text:

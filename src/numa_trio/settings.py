@@ -21,6 +21,7 @@ from numa_trio.setting_values import (
     parse_absolute_path,
     parse_capacity,
     parse_counted,
+    parse_host_name,
     parse_http_address,
     parse_instance,
     parse_interval,
@@ -119,6 +120,14 @@ class Settings:
             ":9410",
             parse_http_address,
             "where /livez, /readyz and /metrics are served; empty: nowhere",
+        )
+    )
+    host_name: str = field(
+        metadata=_variable(
+            "",
+            parse_host_name,
+            "the server's name, for the page and the JSON log; empty: the hostname, which in a"
+            " container is the pod's",
         )
     )
     topology_interval: float = field(

@@ -89,6 +89,8 @@ def assert_roll_out(daemonset: Object) -> None:
     }
     instance = {"fieldRef": {"fieldPath": "metadata.uid"}}
     assert {"name": "NUMA_INSTANCE", "valueFrom": instance} in the_container(daemonset)["env"]
+    server = {"fieldRef": {"fieldPath": "spec.nodeName"}}
+    assert {"name": "NUMA_HOST_NAME", "valueFrom": server} in the_container(daemonset)["env"]
     # A Service of the namespace must not add variables that look like ours.
     assert daemonset["spec"]["template"]["spec"]["enableServiceLinks"] is False
 

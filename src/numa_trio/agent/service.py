@@ -134,7 +134,7 @@ class Agent:
                     self.counting,
                     self.nearness,
                 )
-                respond = Routes(observer.observe).respond
+                respond = Routes(observer.observe, self.settings.host_name).respond
                 nursery.start_soon(serve_http, address, respond, counts.connection_dropped)
             await self.discovery.first()
             if self.nearness:

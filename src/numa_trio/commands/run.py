@@ -41,7 +41,7 @@ def main(_arguments: argparse.Namespace) -> int:
     status = 0
     try:
         settings = load_settings(os.environ)
-        configure_logging(settings.log_format, settings.log_level)
+        configure_logging(settings.log_format, settings.log_level, settings.host_name)
         for remark in unknown:
             logging.getLogger(__name__).warning("%s", remark)
         allow_open_files(AGENT)

@@ -139,3 +139,9 @@ async def test_a_path_that_is_no_utf_8_can_be_shown() -> None:
     routes = Routes(lambda: observe(kubelet_problem="/dp\udcff does not exist yet"))
     assert b"/dp\\udcff does not exist yet" in routes.respond("GET", "/readyz").body
     assert b"/dp\\udcff does not exist yet" in routes.respond("GET", "/").body
+
+
+async def test_page_names_the_server() -> None:
+    """Not the pod, if the settings have the server's name."""
+    page = Routes(observe, "server-1").respond("GET", "/").body.decode()
+    assert "numa-trio on server-1</title>" in page

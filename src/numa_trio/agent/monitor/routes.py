@@ -24,9 +24,13 @@ _ANSWER_LASTS = 1.0
 
 @define(eq=False)
 class Routes:
-    """Answers from what `observe` sees at the moment of each request."""
+    """Answers from what `observe` sees at the moment of each request.
+
+    The page has the name of the server, `host`; empty is the hostname.
+    """
 
     observe: Callable[[], Observation]
+    host: str = ""
     _defects: set[str] = field(factory=set, init=False)
     _shared: dict[str, tuple[float, Response]] = field(factory=dict, init=False)
 
@@ -86,7 +90,7 @@ class Routes:
 
         return Response(
             200,
-            _encode(render_page(self.observe())),
+            _encode(render_page(self.observe(), self.host)),
             "text/html; charset=utf-8",
             (
                 ("Content-Security-Policy", CONTENT_SECURITY_POLICY),

@@ -35,9 +35,9 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 
-def render_page(observed: Observation, hostname: str | None = None) -> str:
-    """The whole document."""
-    host = hostname or os.uname().nodename
+def render_page(observed: Observation, host: str = "") -> str:
+    """The whole document, with the name of the server; an empty one is the hostname."""
+    host = host or os.uname().nodename
     verdict = "ready" if observed.ready else "not ready"
     head = element(
         "head",
