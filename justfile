@@ -180,7 +180,8 @@ undeploy:
 
 # Follow the agents' logs.
 logs:
-    kubectl logs --namespace kube-system --selector app=numa-resource-plugin --prefix --follow --tail=50
+    kubectl logs --namespace kube-system --selector app=numa-resource-plugin --prefix --follow --tail=50 \
+        --max-log-requests=1000
 
 # Show the agents and what each node offers.
 verify:
