@@ -18,7 +18,7 @@ from infra.qemu import QEMU
 
 REPOSITORY = Path(__file__).parents[2]
 GUEST = Path(__file__).parent / "guest"
-GUEST_FILES = ("init", "telling.py", "observe.py", "observe_near.py", "look_near.py", "wire-near")
+COMPONENT_NEAR = REPOSITORY / "deploy/kustomize/components/near/daemonset.yaml"
 
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
 # libstdc++ is for greenlet, which trio-asyncio imports.
@@ -70,8 +70,7 @@ def build(directory: Path) -> Image:
         shutil.rmtree(root / folder, ignore_errors=True)
     install_wheel(build_wheel(directory / "wheel"), root)
     compile_bytecode(root)
-    for file in GUEST_FILES:
-        shutil.copy(GUEST / file, root / file)
+    lay_out_guest(root)
     return Image(kernel=kernel, initramfs=pack(root, directory / "initramfs.cpio"))
 
 
@@ -177,6 +176,13 @@ def install_wheel(wheel: Path, root: Path) -> None:
     command += ["--only-binary", ":all:"]
     run(*command, "--require-hashes", "-r", REPOSITORY / "requirements/run.txt")
     run(*command, wheel)
+
+
+def lay_out_guest(root: Path) -> None:
+    """What runs in the guest, with the manifest whose mounts it repeats."""
+    shutil.copytree(GUEST, root / "guest", dirs_exist_ok=True)
+    shutil.copy(GUEST / "init", root / "init")
+    shutil.copy(COMPONENT_NEAR, root / "guest/near.yaml")
 
 
 def compile_bytecode(root: Path) -> None:

@@ -6,7 +6,7 @@ from infra.qemu import NumaLayout, Options, VirtualNode
 from infra.wiring import Port, bridge_options, device_option, storage_options
 
 LAYOUT = NumaLayout(
-    nodes=[VirtualNode(1, 512), VirtualNode(1, 512), VirtualNode(0, 256)],
+    nodes=[VirtualNode(2, 512), VirtualNode(2, 512), VirtualNode(0, 256)],
     distances={(0, 1): 21, (0, 2): 17, (1, 2): 28},
 )
 

@@ -1,148 +1,22 @@
 """What disks, cards and mounts are near, on a Debian kernel with three NUMA nodes.
 
 One virtual machine is booted for all tests of this file. guest/wire-near makes arrays, volumes,
-mounts and bonds on its devices; guest/observe_near.py then takes some of them away.
+mounts and bonds on its devices; guest/observe_near.py then takes some of them away, while an agent
+offers what is near them as it would in a pod.
 """
 
 from fnmatch import fnmatchcase
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 
 from infra.image import Image
-from infra.near_machine import (
-    ALPHA,
-    BETA,
-    CARD_0,
-    CARD_1,
-    FREE,
-    GAMMA,
-    LAYOUT,
-    SCSI,
-    SHARED_0,
-    SHARED_1,
-    VIRTIO,
-    near_machine,
-)
+from infra.near_expected import CHANGES, GLOBS, LINK, NOWHERE, OFFERED, SLOTS, WIRED, Near
+from infra.near_machine import LAYOUT, near_machine
 from infra.observing import Fact, Observations, observe
 from infra.qemu import Accelerator, machine_options
 
 pytestmark = pytest.mark.slow
-
-# The nodes of a target, and the steps of the chain; the names of one step in any order.
-Near: TypeAlias = tuple[list[int], list[str]]
-
-_PARTS = "{alpha}p1+{beta}p1"
-_ARRAY = ["md0", _PARTS, "{alpha}+{beta}", f"{ALPHA.address}+{BETA.address}"]
-_BOND = ["bond0", "enp66s0+enp130s0", f"{CARD_0.address}+{CARD_1.address}"]
-_FAST = ["{fast}", "{beta}p2", "{beta}", BETA.address]
-_DATA = ["{beta}p3", "{beta}", BETA.address]
-_BY_ID = "/dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_"
-
-WIRED: dict[str, Near] = {
-    "{alpha}": ([0], ["{alpha}", ALPHA.address]),
-    "disk:{alpha}": ([0], ["{alpha}", ALPHA.address]),
-    "/dev/{beta}p3": ([1], _DATA),
-    f"{_BY_ID}beta-part1": ([1], ["{beta}p1", "{beta}", BETA.address]),
-    f"/dev/disk/by-path/pci-{ALPHA.address}-nvme-1": ([0], ["{alpha}", ALPHA.address]),
-    "{gamma}": ([0], ["{gamma}", GAMMA.address]),
-    "{shared}": (
-        [0, 1],
-        ["{shared}", "nvme*c*n1+nvme*c*n1", f"{SHARED_0.address}+{SHARED_1.address}"],
-    ),
-    "sda": ([1], ["sda", SCSI.address]),
-    "vda": ([0], ["vda", VIRTIO.address]),
-    "loop0": ([1], ["loop0", "/data/image", *_DATA]),
-    "/dev/md0": ([0, 1], _ARRAY),
-    "/dev/mapper/locked": ([0, 1], ["{locked}", *_ARRAY]),
-    "/dev/vg-0/data": ([0, 1], ["{data}", "{locked}", *_ARRAY]),
-    "/dev/mapper/fast-es": ([1], _FAST),
-    CARD_1.address: ([1], [CARD_1.address]),
-    "pci:41:00.0": ([0], [ALPHA.address]),
-    "enp66s0": ([0], ["enp66s0", CARD_0.address]),
-    "net:enp130s0": ([1], ["enp130s0", CARD_1.address]),
-    "bond0": ([0, 1], _BOND),
-    "net:bond0.100": ([0, 1], ["bond0.100", *_BOND]),
-    "br0": ([0, 1], ["br0", "bond0.100", *_BOND]),
-    "storage": ([1], ["storage", "enp130s0", CARD_1.address]),
-    "mount:/data": ([1], _DATA),
-    "/data/shards": ([1], _DATA),
-    "mount:/var/lib/elasticsearch": ([0, 1], ["{data}", "{locked}", *_ARRAY]),
-    "/bound": ([0, 1], ["{data}", "{locked}", *_ARRAY]),
-    "/merged": ([0, 1], ["/var/lib/elasticsearch/up", "{data}", "{locked}", *_ARRAY]),
-    "/srv/fast": ([1], _FAST),
-    "/srv/btrfs": ([0, 1], ["sda+vda", f"{SCSI.address}+{VIRTIO.address}"]),
-}
-
-# What is near no node, with the reason.
-NOWHERE = {
-    "enp0s16": ("unknown", "the kernel knows no node of 0000:00:10.0 (numa_node is -1)"),
-    "lo": ("unknown", "lo is virtual, with no hardware below that tells a node"),
-    "/run": ("unknown", "/run is in memory (tmpfs), of whatever node is used"),
-    "mount:/data/shards": (
-        "absent",
-        "nothing is mounted at /data/shards; without 'mount:' it would be a directory on /data",
-    ),
-}
-
-# Of each match of a glob the node and the last step.
-GLOBS = {
-    "net:enp*s0": {"-0": ([0], CARD_0.address), "-1": ([1], CARD_1.address)},
-    f"{_BY_ID}*a-part3": {"-0": ([0], ALPHA.address), "-1": ([1], BETA.address)},
-}
-
-LINK = "/var/lib/shards"  # a link to /data/shards
-
-_LEFT = ["md0", "{alpha}p1", "{alpha}", ALPHA.address]
-_MOVED_BETA = {
-    f"{_BY_ID}beta": ([0], ["{beta}", FREE.address]),
-    "{beta}": ([0], ["{beta}", FREE.address]),
-    "/dev/{beta}p1": ([0], ["{beta}p1", "{beta}", FREE.address]),
-}
-_MOVED_FAST = ([0], ["{fast}", "{beta}p2", "{beta}", FREE.address])
-
-# After each change: where a target is then, or the end of the reason for which it is absent.
-CHANGES: dict[str, dict[str, Near | str]] = {
-    "taken apart": {
-        "md0": ([0], _LEFT),
-        "mount:/var/lib/elasticsearch": ([0], ["{data}", "{locked}", *_LEFT]),
-        "bond0": ([0], ["bond0", "enp66s0", CARD_0.address]),
-        "br0": ([0], ["br0", "bond0.100", "bond0", "enp66s0", CARD_0.address]),
-        "mount:/data": "without 'mount:' it would be a directory on /",
-        "mount:/srv/plain": "without 'mount:' it would be a directory on /",
-    },
-    "put together": {
-        "md0": ([0, 1], _ARRAY),
-        "mount:/data": ([0], ["{alpha}p3", "{alpha}", ALPHA.address]),
-        "mount:/srv/plain": ([1], _DATA),
-        "/dev/fast/es": ([1], _FAST),
-        "/srv/btrfs": ([0, 1], ["sda+vda", f"{SCSI.address}+{VIRTIO.address}"]),
-    },
-    "unplugged": {
-        f"{_BY_ID}beta": f"there is no block device {_BY_ID}beta",
-        "{beta}": "InfiniBand device {beta}",
-        "/dev/{beta}p1": "there is no block device /dev/{beta}p1",
-        "md0": ([0], _LEFT),
-        "mount:/var/lib/elasticsearch": ([0], ["{data}", "{locked}", *_LEFT]),
-        "/dev/fast/es": "{fast} consists of {beta}p2, which is gone",
-        "/srv/fast": "{fast} consists of {beta}p2, which is gone",
-        "mount:/srv/plain": "the disk that is mounted at /srv/plain is gone (*)",
-        "/srv/btrfs": ([0], ["vda", VIRTIO.address]),
-    },
-    "plugged in": {
-        **_MOVED_BETA,
-        "/dev/fast/es": "{fast} consists of {old_beta}p2, which is gone",
-        "/srv/fast": "{fast} consists of {old_beta}p2, which is gone",
-        "mount:/srv/plain": "the disk that is mounted at /srv/plain is gone (*)",
-        "/srv/btrfs": ([0], ["vda", VIRTIO.address]),
-    },
-    "mounted again": {
-        **_MOVED_BETA,
-        "/dev/fast/es": _MOVED_FAST,
-        "/srv/fast": _MOVED_FAST,
-        "mount:/srv/plain": ([0], ["{beta}p3", "{beta}", FREE.address]),
-    },
-}
 
 
 @pytest.fixture(scope="module")
@@ -154,56 +28,79 @@ def seen(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Observations
 
 
 def test_the_guest_came_to_its_end(seen: Observations) -> None:
-    """No command failed."""
+    """No command failed, and no wait ran out."""
     assert seen.one("ended")
+    assert seen.all("waited in vain") == []
 
 
-@pytest.mark.parametrize("moment", ["wired", "in a pod"])
-def test_every_target_is_judged(seen: Observations, moment: str) -> None:
+def test_every_target_is_judged(seen: Observations) -> None:
     """The machine looks at what the tables here have, and at nothing else."""
-    fact = _moment(seen, moment)
+    fact = _moment(seen, "wired")
     expected = {*WIRED, *NOWHERE, *GLOBS, LINK}
     assert set(fact["seen"]) == {_named(target, fact["names"]) for target in expected}
+    assert set(_in_a_pod(seen)["seen"]) == set(fact["seen"])
 
 
-@pytest.mark.parametrize("moment", ["wired", "in a pod"])
 @pytest.mark.parametrize("target", WIRED)
-def test_target_is_near_its_hardware(seen: Observations, moment: str, target: str) -> None:
-    """A pod with parts of the host mounted sees the same as the host does."""
-    _check_near(_moment(seen, moment), target, WIRED[target])
+def test_target_is_near_its_hardware(seen: Observations, target: str) -> None:
+    """`numa-trio topology` in a pod, with parts of the host mounted, sees the same as the host."""
+    fact = _moment(seen, "wired")
+    assert _place(fact, target)["outcome"] == "near"
+    _check_near(fact, target, WIRED[target])
+    in_a_pod = _in_a_pod(seen)
+    assert _place(in_a_pod, target)["advertised"]
+    _check_near(in_a_pod, target, WIRED[target])
 
 
-@pytest.mark.parametrize("moment", ["wired", "in a pod"])
 @pytest.mark.parametrize("target", NOWHERE)
-def test_target_that_is_near_no_node(seen: Observations, moment: str, target: str) -> None:
+def test_target_that_is_near_no_node(seen: Observations, target: str) -> None:
     """The reason is told, and nothing is guessed."""
-    place = _place(_moment(seen, moment), target)
-    assert (place["outcome"], place["reason"]) == NOWHERE[target]
-    assert place["nodes"] == []
+    outcome, reason = NOWHERE[target]
+    place, in_a_pod = _place(_moment(seen, "wired"), target), _place(_in_a_pod(seen), target)
+    assert (place["outcome"], place["reason"]) == (outcome, reason)
+    assert place["nodes"] == in_a_pod["nodes"] == []
+    assert not in_a_pod["advertised"]
+    assert in_a_pod["reason"].startswith(reason)
 
 
-@pytest.mark.parametrize("moment", ["wired", "in a pod"])
 @pytest.mark.parametrize("target", GLOBS)
-def test_glob_names_each_node(seen: Observations, moment: str, target: str) -> None:
+def test_glob_names_each_node(seen: Observations, target: str) -> None:
     """One place for each node, in the order of the nodes; an interface of no node is left out."""
-    places = _moment(seen, moment)["seen"][target]
-    assert GLOBS[target] == {
-        place["suffix"]: (place["nodes"], place["chain"][-1]) for place in places
-    }
+    for fact in (_moment(seen, "wired"), _in_a_pod(seen)):
+        assert GLOBS[target] == {
+            place["suffix"]: (place["nodes"], place["chain"][-1]) for place in fact["seen"][target]
+        }
 
 
 def test_link_to_a_directory(seen: Observations) -> None:
     """The host's `/` shows where it leads; a pod without it cannot know that it is a link."""
     _check_near(_moment(seen, "wired"), LINK, WIRED["/data/shards"])
-    assert _place(_moment(seen, "in a pod"), LINK)["outcome"] == "unknown"
+    assert _place(_in_a_pod(seen), LINK)["nodes"] == []
 
 
 def test_near_a_node_without_cpus_the_nearest_counts(seen: Observations) -> None:
     """The disk is on node 2, which has memory only."""
-    fact = _moment(seen, "wired")
-    assert _place(fact, _named("{gamma}", fact["names"]))["notes"] == [
+    assert _place(_moment(seen, "wired"), "{gamma}")["notes"] == [
         "node 2 has no CPUs; nearest with CPUs, at distance 17: node 0"
     ]
+
+
+def test_devices_are_listed_under_their_nodes(seen: Observations) -> None:
+    """`numa-trio topology` in a pod lists hardware: disks, and cards with the host's names."""
+    fact = seen.one("topology")
+    names, document = fact["names"], fact["document"]
+    nodes = [
+        {kind: {each["name"] for each in node[kind]} for kind in ("disks", "interfaces", "mounts")}
+        for node in document["nodes"]
+    ]
+    both = {names["shared"]}
+    assert nodes[0]["disks"] == {names["alpha"], names["gamma"], "vda"} | both
+    assert nodes[1]["disks"] == {names["beta"], "sda"} | both
+    assert [node["interfaces"] for node in nodes] == [{"enp66s0"}, {"enp130s0"}, set()]
+    assert {each["name"] for each in document["near_no_node"]["interfaces"]} == {"enp0s16"}
+    assert nodes[0]["mounts"] == {"/var/lib/elasticsearch", "/srv/btrfs"}
+    assert nodes[1]["mounts"] == {"/var/lib/elasticsearch", "/srv/btrfs", "/srv/fast", "/data"}
+    assert document["hidden"] == document["near_problems"] == []
 
 
 @pytest.mark.parametrize(
@@ -213,14 +110,64 @@ def test_near_a_node_without_cpus_the_nearest_counts(seen: Observations) -> None
 def test_target_after_a_change(seen: Observations, moment: str, target: str) -> None:
     """What is left counts; what is gone is absent until it comes back, wherever that is."""
     fact = _moment(seen, moment)
-    expected = CHANGES[moment][target]
-    if not isinstance(expected, str):
+    place, expected = _place(fact, target), CHANGES[moment][target]
+    if isinstance(expected, str):
+        names = {**fact["names"], "old_beta": _moment(seen, "wired")["names"]["beta"]}
+        assert place["outcome"] == "absent"
+        assert fnmatchcase(place["reason"], f"*{_named(expected, names)}"), place["reason"]
+    else:
+        assert place["outcome"] == "near"
         _check_near(fact, target, expected)
-        return
-    place = _place(fact, target)
-    names = {**fact["names"], "old_beta": _moment(seen, "wired")["names"]["beta"]}
-    assert place["outcome"] == "absent"
-    assert fnmatchcase(place["reason"], f"*{_named(expected, names)}"), place["reason"]
+
+
+@pytest.mark.parametrize("moment", OFFERED)
+def test_kubelet_is_offered_what_is_near(seen: Observations, moment: str) -> None:
+    """Slots come with a mount, are unhealthy while the disk is gone, and follow it elsewhere.
+
+    Only what the kernel told the agent can have made it look. The nodes' own slots stay.
+    """
+    (fact,) = (fact for fact in seen.all("slots") if fact["moment"] == moment)
+    named = {f"near-{name}": nodes for name, nodes in OFFERED[moment].items()}
+    assert fact["resources"] == {
+        f"numa-align/{name}": {
+            "capacity": SLOTS,
+            "allocatable": SLOTS if nodes else 0,
+            "numa_nodes": nodes,
+        }
+        for name, nodes in {"numa-0": [0], "numa-1": [1], **named}.items()
+    }
+
+
+def test_slots_move_over_the_open_streams(seen: Observations) -> None:
+    """Of all names only the one that appears late costs a registration."""
+    facts = seen.all("slots")
+    assert [fact["registrations"] for fact in facts] == [5, 6, 6, 6]
+    assert [fact["streams"] for fact in facts] == [5, 6, 6, 6]
+
+
+@pytest.mark.parametrize(("moment", "numa_node"), [("put together", 1), ("mounted again", 0)])
+def test_a_pod_follows_the_disk(seen: Observations, moment: str, numa_node: int) -> None:
+    """The same pod gets CPUs of the node where the mounted disk is then."""
+    (pod,) = (fact for fact in seen.all("pod") if fact["moment"] == moment)
+    assert pod["reason"] is None
+    (placement,) = pod["placements"]
+    assert placement["environment"] == {"NUMA_NODE": str(numa_node)}
+    assert set(placement["cpus"]) <= LAYOUT.cpus_of(numa_node)
+
+
+def test_the_agent_leaves_cleanly(seen: Observations) -> None:
+    """SIGTERM ends it with status 0."""
+    assert seen.one("agent stopped")["status"] == 0
+
+
+def _in_a_pod(seen: Observations) -> Fact:
+    """What `numa-trio topology` said in a pod, in the form of the other facts."""
+    fact = seen.one("topology")
+    places: dict[str, list[dict[str, Any]]] = {}
+    for place in fact["document"]["near"]:
+        _, dash, number = place["name"].partition("-")
+        places.setdefault(place["target"], []).append({**place, "suffix": dash + number})
+    return {"names": fact["names"], "seen": places}
 
 
 def _moment(seen: Observations, moment: str) -> Fact:
@@ -237,7 +184,7 @@ def _place(fact: Fact, target: str) -> dict[str, Any]:
 def _check_near(fact: Fact, target: str, expected: Near) -> None:
     place = _place(fact, target)
     nodes, steps = expected
-    assert (place["outcome"], place["nodes"], place["reason"]) == ("near", nodes, None)
+    assert (place["nodes"], place["reason"]) == (nodes, None)
     seen = [sorted(step.split("+")) for step in place["chain"]]
     wanted = [sorted(_named(step, fact["names"]).split("+")) for step in steps]
     assert [len(step) for step in seen] == [len(step) for step in wanted], place["chain"]

@@ -1,10 +1,5 @@
-"""Looks at this machine with the package `locality`: what each target is near.
+"""Looks at this machine with the package `locality`: what each target is near."""
 
-As a program it does so where it is run, with the root that it is given, and prints JSON.
-"""
-
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +29,3 @@ def look(root: Path, targets: list[str]) -> dict[str, list[dict[str, Any]]]:
         ]
         for target in targets
     }
-
-
-if __name__ == "__main__":
-    json.dump(look(Path(sys.argv[1]), sys.argv[2:]), sys.stdout)

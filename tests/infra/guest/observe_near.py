@@ -1,29 +1,51 @@
 """Runs in the virtual machine with disks and cards near several NUMA nodes: what is near what.
 
-Changes what `wire-near` has made, and after each change prints what each target is near, as
-`telling.py` does. It judges nothing: the tests on the host do.
+Changes what `wire-near` has made, and after each change prints what each target is near, and which
+slots a kubelet is offered by an agent that runs as in a pod. It judges nothing: the tests on the
+host do. Where something does not come, the last fact is `waited in vain`.
 """
 
 import json
-import os
 import platform
-import subprocess
+import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import trio
+from changes import (
+    kernel_names,
+    mount_again,
+    plug_in,
+    put_together,
+    run,
+    start_udev,
+    take_apart,
+    unplug,
+)
+from kubelet_view import (
+    DEVICE_PLUGINS,
+    PATIENCE,
+    SLOTS,
+    SYS,
+    WaitedInVain,
+    nodes_of,
+    resource_name,
+    running_agent,
+    tell_agents_log,
+    tell_pod,
+    tell_slots,
+    wait,
+)
 from look_near import look
+from monitor import Monitor
+from pod import HOST, within_pod
 from telling import tell
 
-POD_HOST = Path("/host")  # where a container sees parts of the host
-DISKS = {
-    serial: Path(f"/dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_{serial}")
-    for serial in ("alpha", "beta", "gamma", "shared")
-}
-MAPPED = {"locked": "locked", "data": "vg--0-data", "fast": "fast-es"}
-ALPHA, BETA = DISKS["alpha"], DISKS["beta"]
-FREE_PORT = "port05"
+from numa_trio.kubelet.rpc.loop import open_bridge
+from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
+from numa_trio.simulator.sysfs_tree import read_simulated_machine
 
 # With names in braces that the kernel gives.
 WIRED = (
@@ -43,67 +65,13 @@ CHANGED = (
     *("mount:/var/lib/elasticsearch", "mount:/data", "mount:/srv/plain", "/srv/fast", "/srv/btrfs"),
     *("bond0", "br0"),
 )
-PATIENCE = 180  # seconds; under emulation on a loaded machine a second is long
 
-ENVIRONMENT = {**os.environ, "MDADM_NO_UDEV": "1"}
-
-
-class Machine:
-    """The machine's own controls: QEMU's monitor protocol, at the other end of a virtual port."""
-
-    def __init__(self) -> None:
-        self._port = Path("/dev/virtio-ports/qmp").open("r+b", buffering=0)  # noqa: SIM115
-        self._lines = iter(self._port.readline, b"")
-        assert b"QMP" in next(self._lines)
-        self.execute("qmp_capabilities")
-
-    def execute(self, command: str, **arguments: str) -> None:
-        """Have a command executed. Raises `RuntimeError` with what QEMU says against it."""
-        self._port.write(json.dumps({"execute": command, "arguments": arguments}).encode())
-        answer = self._next("return", "error")
-        if "error" in answer:
-            raise RuntimeError(f"{command}: {answer}")
-
-    def wait_until_deleted(self, *devices: str) -> None:
-        """Wait until QEMU has let go of devices that the kernel was told to let go of."""
-        left = set(devices)
-        while left:
-            event = self._next("event")
-            if event["event"] == "DEVICE_DELETED":
-                left.discard(event["data"].get("device"))
-
-    def _next(self, *kinds: str) -> dict[str, Any]:
-        for line in self._lines:
-            message: dict[str, Any] = json.loads(line)
-            if any(kind in message for kind in kinds):
-                return message
-        raise RuntimeError("QEMU's monitor is closed")
-
-
-def run(*command: str | Path) -> str:
-    """The standard output of a command; what it says besides goes to the console."""
-    return subprocess.run(
-        command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
-
-
-def settle() -> None:
-    """Wait until udev has seen what the kernel told it."""
-    run("udevadm", "settle", f"--timeout={PATIENCE}")
-
-
-def start_udev() -> None:
-    """Have udev load drivers and make links, as any server does."""
-    run("/lib/systemd/systemd-udevd", "--daemon")
-    for kind in ("subsystems", "devices"):
-        run("udevadm", "trigger", f"--type={kind}", "--action=add")
-    settle()
-
-
-def kernel_names() -> dict[str, str]:
-    """How the kernel calls what exists of this, which depends on what it found first."""
-    links = {**DISKS, **{name: Path("/dev/mapper", mapped) for name, mapped in MAPPED.items()}}
-    return {name: link.resolve().name for name, link in links.items() if link.exists()}
+AGENT = {
+    "NUMA_NEAR": "data=mount:/srv/plain,disk=/dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_beta,"
+    "mirror=/dev/md0,volume=mount:/srv/fast",
+    "NUMA_HOST_ROOT": str(HOST),
+    "NUMA_TOPOLOGY_INTERVAL": "3600",  # what it notices, the kernel has told it
+}
 
 
 def named(targets: Iterable[str], names: Mapping[str, str]) -> list[str]:
@@ -115,63 +83,67 @@ def tell_near(moment: str, targets: Iterable[str], names: Mapping[str, str]) -> 
     tell("near", moment=moment, names=names, seen=look(Path("/"), named(targets, names)))
 
 
-def tell_near_in_a_pod(targets: Iterable[str], names: Mapping[str, str]) -> None:
-    """Print the same as a container sees it: a network and a /sys of its own, parts of the host."""
-    for folder in ("dev", "run/udev", "sys/class/net", "sys/devices"):
-        (POD_HOST / folder).mkdir(parents=True)
-        run("mount", "-o", "bind", Path("/", folder), POD_HOST / folder)
-    table = POD_HOST / "proc/1/mountinfo"
-    table.parent.mkdir(parents=True)
-    table.touch()
-    run("mount", "-o", "bind", "/proc/1/mountinfo", table)
-    command = f'mount -t sysfs sysfs /sys && exec {sys.executable} /look_near.py {POD_HOST} "$@"'
-    said = run("unshare", "--net", "--mount", "sh", "-c", command, "sh", *named(targets, names))
-    tell("near", moment="in a pod", names=names, seen=json.loads(said))
+def tell_topology(targets: Iterable[str], names: Mapping[str, str]) -> None:
+    """Print what `numa-trio topology` makes of it in a pod."""
+    command = [sys.executable, "-m", "numa_trio", "topology", "--output", "json"]
+    command += ["--host-root", str(HOST)]
+    for number, target in enumerate(named(targets, names)):
+        command += ["--near", f"t{number}={target}"]
+    tell("topology", document=json.loads(run(*within_pod(), *command)), names=names)
 
 
-def take_apart() -> None:
-    """Take a member out of the array and one out of the bond, and unmount a disk."""
-    run("mdadm", "/dev/md0", "--fail", f"{BETA}-part1")
-    run("mdadm", "/dev/md0", "--remove", f"{BETA}-part1")
-    run("ip", "link", "set", "enp130s0", "nomaster")
-    run("losetup", "-d", "/dev/loop0")
-    run("umount", "/data")
-    settle()
+async def wait_for_slots(kubelet: KubeletStandIn, moment: str, **slots: list[int]) -> None:
+    """Wait until the slots of `near_data` and so on are near these nodes, or, for [], unhealthy.
+
+    Then print those of all resources.
+    """
+    wanted = {resource_name(name.replace("_", "-")): nodes for name, nodes in slots.items()}
+
+    def holds() -> bool:
+        return all(
+            (nodes_of(kubelet, name), kubelet.allocatable(name)) == (nodes, SLOTS if nodes else 0)
+            for name, nodes in wanted.items()
+        )
+
+    await wait(kubelet, f"{moment}: {wanted}", holds)
+    tell_slots("slots", kubelet, moment=moment)
 
 
-def put_together() -> None:
-    """Give the array its member back, and mount the other disk."""
-    run("mdadm", "/dev/md0", "--add", f"{BETA}-part1")
-    run("mount", f"{ALPHA}-part3", "/data")
-    run("mount", f"{BETA}-part3", "/srv/plain")
-    settle()
+async def observe(names: Mapping[str, str]) -> None:
+    """An agent that runs as in a pod, while disks are mounted, unplugged and plugged in."""
 
+    async def change(moment: str, make: Callable[[], None]) -> None:
+        await trio.to_thread.run_sync(make)
+        tell_near(moment, CHANGED, {**names, **kernel_names()})
 
-def unplug(machine: Machine) -> None:
-    """Pull out disks in use: one of the array, of a volume and of a mount, one of the btrfs."""
-    machine.execute("device_del", id="beta")
-    machine.execute("device_del", id="adapter")
-    run("udevadm", "wait", f"--timeout={PATIENCE}", "--removed", BETA, "/dev/sda")
-    machine.wait_until_deleted("beta", "adapter")
-    settle()
+    within = within_pod()
+    machine = read_simulated_machine(SYS, platform.node())
+    async with open_bridge(), open_kubelet(DEVICE_PLUGINS, machine) as kubelet:
+        await kubelet.start()
+        with running_agent(AGENT, within) as agent:
+            nodes = {"numa_0": [0], "numa_1": [1]}
+            near = {"near_disk": [1], "near_mirror": [0, 1], "near_volume": [1]}
+            await wait_for_slots(kubelet, "wired", **nodes, **near)
 
+            await change("taken apart", take_apart)
+            await change("put together", put_together)
+            await wait_for_slots(kubelet, "put together", near_data=[1], near_mirror=[0, 1])
+            await tell_pod(kubelet, "near-data", moment="put together")
 
-def plug_in(machine: Machine) -> None:
-    """Put it into a free port near the other node."""
-    disk = {"driver": "nvme", "id": "moved", "drive": "beta", "serial": "beta"}
-    machine.execute("device_add", **disk, bus=FREE_PORT)
-    run("udevadm", "wait", f"--timeout={PATIENCE}", f"{BETA}-part2")
-    settle()
+            monitor = Monitor()
+            await change("unplugged", partial(unplug, monitor))
+            gone = {"near_data": [], "near_disk": [], "near_volume": []}
+            await wait_for_slots(kubelet, "unplugged", near_mirror=[0], **gone)
 
+            await change("plugged in", partial(plug_in, monitor))
+            await change("mounted again", mount_again)
+            moved = {"near_data": [0], "near_disk": [0], "near_volume": [0]}
+            await wait_for_slots(kubelet, "mounted again", **moved)
+            await tell_pod(kubelet, "near-data", moment="mounted again")
 
-def mount_again() -> None:
-    """Let go of what was on the disk that had gone, and mount it from the disk that came."""
-    run("umount", "/srv/fast", "/srv/plain")
-    run("dmsetup", "remove", "--retry", "fast-es")
-    run("vgchange", "--quiet", "--activate", "y", "fast")
-    run("mount", "/dev/fast/es", "/srv/fast")
-    run("mount", f"{BETA}-part3", "/srv/plain")
-    settle()
+            agent.send_signal(signal.SIGTERM)
+            status = await trio.to_thread.run_sync(agent.wait, PATIENCE)
+            tell("agent stopped", status=status)
 
 
 def main() -> None:
@@ -179,23 +151,16 @@ def main() -> None:
     tell("started", kernel=platform.release(), python=platform.python_version())
     start_udev()
     tell("udev settled")
-    run("/wire-near")
+    run("/guest/wire-near")
     names = kernel_names()
     tell_near("wired", WIRED, names)
-    tell_near_in_a_pod(WIRED, names)
-
-    take_apart()
-    tell_near("taken apart", CHANGED, names)
-    put_together()
-    tell_near("put together", CHANGED, names)
-
-    machine = Machine()
-    unplug(machine)
-    tell_near("unplugged", CHANGED, names)
-    plug_in(machine)
-    tell_near("plugged in", CHANGED, {**names, **kernel_names()})
-    mount_again()
-    tell_near("mounted again", CHANGED, {**names, **kernel_names()})
+    tell_topology(WIRED, names)
+    try:
+        trio.run(observe, names)
+    except* WaitedInVain as problems:
+        tell("waited in vain", of=[str(problem) for problem in problems.exceptions])
+    finally:
+        tell_agents_log()
     tell("ended")
 
 
