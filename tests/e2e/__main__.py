@@ -8,16 +8,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from e2e.cluster import CannotTest, Cluster, Plan
+from e2e.cluster import CannotTest, Cluster
 from e2e.deployment import distribution
 from e2e.journey import Journey
 from e2e.kubectl import Kubectl, KubectlFailed
+from e2e.plan import NAMES, Plan
 from e2e.report import Result, all_well, print_table
 from numa_trio import __version__
 
 KUSTOMIZE = Path(__file__).parents[2] / "deploy/kustomize"
 OVERLAYS = KUSTOMIZE / "overlays"
 COUNTING = KUSTOMIZE / "components/counting"
+NEAR = KUSTOMIZE / "components/near"
 
 
 def parse_arguments(words: list[str]) -> argparse.Namespace:
@@ -38,9 +40,20 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
         help=f"leave out the component that counts CPUs ({COUNTING})",
     )
     parser.add_argument(
+        "--without-near",
+        action="store_true",
+        help=f"leave out the component for names of what pods are to be near ({NEAR})",
+    )
+    parser.add_argument(
         "--timeout", type=float, default=300, help="seconds to wait for each thing (default: 300)"
     )
     return parser.parse_args(words)
+
+
+def components(arguments: argparse.Namespace) -> tuple[Path, ...]:
+    """The components that are deployed with the overlay."""
+    left_out = {COUNTING: arguments.without_counting, NEAR: arguments.without_near}
+    return tuple(component for component, without in left_out.items() if not without)
 
 
 def main(words: list[str]) -> int:
@@ -59,7 +72,8 @@ def main(words: list[str]) -> int:
             pod_image=arguments.pod_image or arguments.image,
             namespace=f"numa-trio-e2e-{secrets.token_hex(3)}",
             timeout=arguments.timeout,
-            components=() if arguments.without_counting else (COUNTING,),
+            components=components(arguments),
+            near={} if arguments.without_near else NAMES,
         )
         cluster = Cluster(plan, kubectl)
         cluster.prepare()

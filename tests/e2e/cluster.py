@@ -14,14 +14,17 @@ from e2e.kubectl import Json, Kubectl, KubectlFailed
 from e2e.objects import (
     ClusterNode,
     KubeletPolicies,
+    NearReport,
     PodState,
+    parse_near,
     parse_node,
     parse_numa_nodes,
     parse_pod,
     parse_policies,
     pod_is_ready,
 )
-from e2e.pods import TELL_NUMA_NODES
+from e2e.plan import Plan
+from e2e.pods import TELL_NEAR, TELL_NUMA_NODES
 
 LABEL = "app=numa-resource-plugin"
 
@@ -33,32 +36,13 @@ class CannotTest(Exception):
 
 
 @frozen
-class Plan:
-    """What is deployed, and how patiently it is tested. Times are in seconds."""
-
-    overlay: Path
-    image: str
-    pod_image: str
-    namespace: str
-    domain: str = "numa-align"
-    capacity: int = 100
-    other_capacity: int = 7
-    components: tuple[Path, ...] = ()
-    timeout: float = 300
-    poll: float = 1
-    # Long enough for kubelet to post its status, and for a lost stream to show in it.
-    settle: float = 15
-    # What makes dead pods has made some by then: the first within seconds.
-    overfull: float = 60
-
-
-@frozen
 class Machine:
-    """A node of the cluster: its NUMA nodes' CPUs, and kubelet's policies."""
+    """A node of the cluster: its NUMA nodes' CPUs, kubelet's policies, and what is near what."""
 
     name: str
     cpus: Mapping[int, frozenset[int]]
     policies: KubeletPolicies
+    near: NearReport
 
     @property
     def advertised(self) -> list[int]:
@@ -132,7 +116,8 @@ class Cluster:
                 Path(os.path.relpath(each.resolve(), folder))
                 for each in (self.plan.overlay, *self.plan.components)
             )
-            text = kustomization(plugin, overlay, components, self.plan.image, capacity)
+            settings = self.plan.settings(capacity)
+            text = kustomization(plugin, overlay, components, self.plan.image, settings)
             (folder / "kustomization.yaml").write_text(text)
             manifests = self.kubectl("kustomize", str(folder))
         self._applied.append(manifests)
@@ -178,7 +163,15 @@ class Cluster:
         """What a node is made of, read in the plugin's pod there and from its kubelet."""
         listing = self.in_plugin(plugin, pod, TELL_NUMA_NODES)
         policies = parse_policies(self.kubectl.raw(f"/api/v1/nodes/{name}/proxy/configz"))
-        return Machine(name, parse_numa_nodes(listing), policies)
+        return Machine(name, parse_numa_nodes(listing), policies, self._near(plugin, pod))
+
+    def _near(self, plugin: Plugin, pod: str) -> NearReport:
+        if not self.plan.near:
+            return NearReport()
+        try:
+            return parse_near(self.in_plugin(plugin, pod, TELL_NEAR))
+        except (KubectlFailed, ValueError) as problem:
+            return NearReport(problem=f"numa-trio topology in {pod}: {problem}")
 
     def run_pod(self, pod: Json) -> Outcome:
         """Create a pod, wait until it is over, and delete it."""

@@ -1,4 +1,4 @@
-"""What is deployed: an overlay of deploy/kustomize with an image and a capacity of one's own."""
+"""What is deployed: an overlay of deploy/kustomize with an image and settings of one's own."""
 
 import json
 import re
@@ -50,9 +50,12 @@ def split_image(image: str) -> tuple[str, str]:
 
 
 def kustomization(
-    plugin: Plugin, overlay: Path, components: Sequence[Path], image: str, capacity: int
+    plugin: Plugin, overlay: Path, components: Sequence[Path], image: str, settings: Sequence[str]
 ) -> str:
-    """A kustomization on top of `overlay`, as a user would write it; all paths are relative."""
+    """A kustomization on top of `overlay`, as a user would write it; all paths are relative.
+
+    `settings` are `NAME=value`.
+    """
     name, tag = split_image(image)
     document = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -65,7 +68,7 @@ def kustomization(
                 "name": plugin.config_map,
                 "namespace": plugin.namespace,
                 "behavior": "merge",
-                "literals": [f"NUMA_CAPACITY={capacity}"],
+                "literals": list(settings),
             }
         ],
     }

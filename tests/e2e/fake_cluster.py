@@ -5,8 +5,7 @@ It does what the API server, kubelet and the plugin do between them, as far as t
 """
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +14,10 @@ from attrs import Factory, define, field
 
 from e2e.fake_crowd import Crowd
 from e2e.fake_faults import Fault
+from e2e.fake_node import FakeNode, failed
 from e2e.kubectl import Json, KubectlFailed
-from numa_trio.topology.lists import format_list
 
 PLUGIN_LABEL = {"app": "numa-resource-plugin"}
-
-
-@define
-class FakeNode:
-    """A node of two CPUs a NUMA node; `served` is what the plugin has told its kubelet."""
-
-    name: str
-    numa_nodes: dict[int, frozenset[int]]
-    topology: str = "single-numa-node"
-    cpu: str = "static"
-    memory: str = "Static"
-    plugin_runs: bool = True
-    service: str = "kubelet"
-    kubelet_generation: int = 1
-    served: int = 0
-    counts: bool = False
-    # When a status of kubelet's shows what is served.
-    shown_from: float = 0
 
 
 @define
@@ -94,11 +75,13 @@ class FakeCluster:
                 self._roll()
                 return ""
             case ["get", "--raw", path]:
-                return json.dumps(self._configz(self._node(path.split("/")[4])))
+                return json.dumps(self._node(path.split("/")[4]).configz())
             case ["get", *what, "-o", "json"]:
                 return json.dumps(self._get(what))
             case ["exec", "-n", _, pod, "-c", _, "--", "sh", "-c", script]:
-                return self._execute(self._node(pod.rpartition("-")[0]), script)
+                if Fault.NO_TOPOLOGY in self.faults and script.startswith("numa-trio"):
+                    raise KubectlFailed(arguments, "command terminated with exit code 137")
+                return self._node(pod.rpartition("-")[0]).execute(script)
             case ["logs", name, *_]:
                 return str(self.pods[name]["log"])
             case other:
@@ -112,30 +95,29 @@ class FakeCluster:
         """The rendered overlay, or what a kustomization on top of it makes of it."""
         file = Path(folder) / "kustomization.yaml"
         if not file.exists():
-            return _manifests("registry.local:5000/numa-trio:0.1.0", 100)
+            return _manifests("registry.local:5000/numa-trio:0.1.0", {"NUMA_CAPACITY": "100"})
         outer = json.loads(file.read_text())
         (image,), (generator,) = outer["images"], outer["configMapGenerator"]
-        (capacity,) = generator["literals"]
+        components = {Path(component).name for component in outer["components"]}
         for node in self.nodes:
-            node.counts = node.cpu == "static" and bool(outer["components"])
-        name = f"{image['newName']}:{image['newTag']}"
-        return _manifests(name, int(capacity.removeprefix("NUMA_CAPACITY=")))
+            node.counts = node.cpu == "static" and "counting" in components
+            node.sees_host = "near" in components
+        settings = dict(literal.split("=", 1) for literal in generator["literals"])
+        return _manifests(f"{image['newName']}:{image['newTag']}", settings)
 
     def _apply(self, manifests: list[Json]) -> str:
         for thing in manifests:
             self.applied[_key(thing)] = thing
             if thing["kind"] == "ConfigMap":
-                capacity = int(thing["data"]["NUMA_CAPACITY"])
-        self._roll(capacity)
+                settings = thing["data"]
+        self._roll(settings)
         return ""
 
-    def _roll(self, capacity: int | None = None) -> None:
+    def _roll(self, settings: Mapping[str, str] | None = None) -> None:
         self.rollouts += 1
-        lost = Fault.LOST_BY_ROLLOUT in self.faults and self.rollouts > 1
         for node in self.nodes:
-            if node.plugin_runs:
-                node.served = 0 if lost else capacity or node.served
-                node.shown_from = self.time + 3
+            node.faults = self.faults
+            node.roll(settings, self.time, again=self.rollouts > 1)
 
     def _create(self, thing: Json, arguments: Sequence[str]) -> str:
         if thing["kind"] == "Pod":
@@ -152,12 +134,13 @@ class FakeCluster:
     def _crowd(self, deployment: Json) -> Crowd:
         pod = deployment["spec"]["template"]
         (container,) = pod["spec"]["containers"]
-        node, (numa_node,) = self._node_of(pod), _numa_nodes_of(container)
-        cpus = container["resources"]["limits"][f"numa-align/numa-{numa_node}-cpu"]
+        limits = container["resources"]["limits"]
+        (resource,) = (name for name in limits if name.endswith("-cpu"))
+        numa_node = int(resource.split("-")[2])
         return Crowd(
             replicas=deployment["spec"]["replicas"],
-            room=len(node.numa_nodes[numa_node]) // cpus,
-            resource=f"numa-align/numa-{numa_node}-cpu",
+            room=len(self._node_of(pod).numa_nodes[numa_node]) // limits[resource],
+            resource=resource,
             faults=self.faults,
         )
 
@@ -170,54 +153,25 @@ class FakeCluster:
         node = self._node_of(pod)
         if pod["spec"].get("hostPID"):
             return {**pod, "log": self._restart_kubelet(node), "status": {"phase": "Succeeded"}}
-        asked = [_numa_nodes_of(container) for container in _containers(pod)]
-        wanted = {numa_node for each in asked for numa_node in each}
-        if not node.served:
-            return {**pod, "status": _failed("UnexpectedAdmissionError")}
-        if Fault.NO_ROOM in self.faults:
-            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
-            condition["message"] = "0/1 nodes are available: 1 Insufficient cpu."
-            return {**pod, "status": {"phase": "Pending", "conditions": [condition]}}
-        aligned = max(map(len, asked)) == 1 and all(asked)
-        strict = node.topology in {"restricted", "single-numa-node"}
-        if strict and not aligned and Fault.NOTHING_REFUSED not in self.faults:
-            return {**pod, "status": _failed("TopologyAffinityError")}
-        phase = "Running" if any(each.get("stdin") for each in _containers(pod)) else "Succeeded"
-        return {**pod, "log": self._placement(node, min(wanted)), "status": {"phase": phase}}
-
-    def _placement(self, node: FakeNode, numa_node: int) -> str:
-        everywhere = frozenset().union(*node.numa_nodes.values())
-        cpus = node.numa_nodes[numa_node] if node.cpu == "static" else everywhere
-        if Fault.OTHER_CPUS in self.faults:
-            cpus = everywhere
-        memory = {numa_node} if node.memory == "Static" else set(node.numa_nodes)
-        return (
-            f"Cpus_allowed_list:\t{format_list(cpus)}\n"
-            f"Mems_allowed_list:\t{format_list(memory)}\nNUMA_NODE={numa_node}\n"
-        )
+        return pod | node.admit(_containers(pod))
 
     def _restart_kubelet(self, node: FakeNode) -> str:
         if not node.service:
             return "none of these systemd services is active: kubelet, k3s\n"
-        if Fault.NO_RESTART not in self.faults:
-            node.kubelet_generation += 1
-        node.shown_from = self.time + 5
-        if Fault.LOST_BY_KUBELET_RESTART in self.faults:
-            node.served = 0
-        if Fault.LATE_AFTER_KUBELET_RESTART in self.faults or not node.served:
-            for pod in self.pods.values():
-                if pod["status"]["phase"] == "Running" and pod["spec"].get("initContainers"):
-                    pod["status"] = _failed("UnexpectedAdmissionError")
+        node.restart_kubelet(self.time)
+        for pod in self.pods.values():
+            if pod["status"]["phase"] == "Running" and self._comes_late(node, pod):
+                pod["status"] = failed("UnexpectedAdmissionError")
         self._away_until = self.time + 4
         return f"restarted {node.service}\n"
 
-    def _configz(self, node: FakeNode) -> Json:
-        policies = {
-            "topologyManagerPolicy": node.topology,
-            "cpuManagerPolicy": node.cpu,
-            "memoryManagerPolicy": node.memory,
-        }
-        return {"kubeletconfig": policies}
+    def _comes_late(self, node: FakeNode, pod: Json) -> bool:
+        """Whether kubelet misses what an init container of a running pod has slots of."""
+        init = pod["spec"].get("initContainers", [])
+        names = "near-" in json.dumps(init)
+        late = not node.served or Fault.LATE_AFTER_KUBELET_RESTART in self.faults
+        names_late = not node.served_near or Fault.NAMES_LATE_AFTER_KUBELET_RESTART in self.faults
+        return bool(init) and (late or (names and names_late))
 
     def _get(self, what: Sequence[str]) -> Json:
         match what:
@@ -225,9 +179,9 @@ class FakeCluster:
                 found = [each for key, each in self.applied.items() if key.startswith("DaemonSet/")]
                 return {"items": found}
             case ["nodes"]:
-                return {"items": [self._node_object(node) for node in self.nodes]}
+                return {"items": [node.as_object(self.time) for node in self.nodes]}
             case ["node", name]:
-                return self._node_object(self._node(name))
+                return self._node(name).as_object(self.time)
             case ["pods", "-n", "numa-trio-e2e", "-l", label]:
                 crowd = self.crowds.get(label.removeprefix("app="))
                 return {"items": crowd.look() if crowd else []}
@@ -246,32 +200,11 @@ class FakeCluster:
             "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]},
         }
 
-    def _node_object(self, node: FakeNode) -> Json:
-        count = node.served if self.time >= node.shown_from else 0
-        slots = {
-            f"numa-align/numa-{numa_node}": str(count)
-            for numa_node, cpus in node.numa_nodes.items()
-            if cpus and node.plugin_runs
-        }
-        capacity = {name: str(node.served or 100) for name in slots}
-        if node.counts:
-            cpus = {f"numa-align/numa-{id_}-cpu": cpus for id_, cpus in node.numa_nodes.items()}
-            slots |= {name: str(len(each)) for name, each in cpus.items() if each}
-        return {
-            "metadata": {"name": node.name},
-            "status": {"capacity": {"cpu": "4", **capacity}, "allocatable": {"cpu": "3", **slots}},
-        }
 
-    def _execute(self, node: FakeNode, script: str) -> str:
-        if script.startswith("stat "):
-            return f"{node.kubelet_generation}\n"
-        return "".join(f"node{id_} {format_list(cpus)}\n" for id_, cpus in node.numa_nodes.items())
-
-
-def _manifests(image: str, capacity: int) -> str:
+def _manifests(image: str, settings: Mapping[str, str]) -> str:
     """What kustomize renders: documents of YAML, of which JSON is a part."""
     name, namespace = "numa-resource-plugin", "kube-system"
-    config = f"{name}-{capacity:010d}"
+    config = f"{name}-{int(settings['NUMA_CAPACITY']):010d}"
     container = {
         "name": name,
         "image": image,
@@ -282,7 +215,7 @@ def _manifests(image: str, capacity: int) -> str:
         {
             "kind": "ConfigMap",
             "metadata": {"name": config, **metadata},
-            "data": {"NUMA_CAPACITY": str(capacity)},
+            "data": settings,
         },
         {
             "kind": "DaemonSet",
@@ -303,14 +236,3 @@ def _key(thing: Json) -> str:
 
 def _containers(pod: Json) -> list[Json]:
     return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
-
-
-def _numa_nodes_of(container: Json) -> list[int]:
-    limits = container.get("resources", {}).get("limits", {})
-    return [
-        int(match[1]) for name in limits if (match := re.fullmatch(r"numa-align/numa-(\d+)", name))
-    ]
-
-
-def _failed(reason: str) -> Json:
-    return {"phase": "Failed", "reason": reason, "message": "Pod was rejected"}

@@ -9,20 +9,17 @@ from attrs import Factory, define, field
 
 from e2e.cluster import Cluster, Machine, Outcome
 from e2e.deployment import Plugin
-from e2e.objects import parse_placement
+from e2e.keeper import Keeper, keeper_probes
+from e2e.near import near, near_slots
 from e2e.overfull import overfull
+from e2e.placement import placed
 from e2e.pods import RESTARTED, TELL_KUBELET_GENERATION, PodMaker, Probe
 from e2e.report import Result
 from e2e.verdicts import (
-    Finding,
-    cpus_are_of,
-    environment_is,
-    is_denied,
-    is_refused,
+    Verdict,
     judge,
-    memory_is_of,
     ran,
-    ran_on,
+    refused,
     skip,
     slots_are,
     why_not_refused,
@@ -59,6 +56,7 @@ class Journey:
             yield from self._placements(machine)
             yield self._two_nodes(machine)
             yield from self._init_containers(machine)
+            yield from near(self.cluster, machine, self._run)
             crowd = f"crowd-{next(self._numbers)}"
             yield from overfull(self.cluster, self._make, machine, crowd)
         for machine in machines:
@@ -72,13 +70,16 @@ class Journey:
             self.cluster.until(partial(self._has_slots, machine, capacity))
         self.cluster.sleep(self.cluster.plan.settle)
         for machine in machines:
-            yield Result(check, machine.name, self._slots_of(machine, capacity))
+            yield from self._slots_of(check, machine, capacity)
 
-    def _slots_of(self, machine: Machine, capacity: int) -> Finding:
-        return slots_are(self.cluster.node(machine.name), machine.advertised, capacity)
+    def _slots_of(self, check: str, machine: Machine, capacity: int) -> Iterator[Result]:
+        node = self.cluster.node(machine.name)
+        yield Result(check, machine.name, slots_are(node, machine.advertised, capacity))
+        yield from near_slots(check, machine, node, capacity)
 
     def _has_slots(self, machine: Machine, capacity: int) -> Literal[True] | None:
-        return self._slots_of(machine, capacity).passed or None
+        results = self._slots_of("", machine, capacity)
+        return all(each.finding.verdict is not Verdict.FAILED for each in results) or None
 
     def _run(self, machine: Machine, probe: Probe, *init: Probe) -> Outcome:
         name = f"probe-{next(self._numbers)}"
@@ -89,17 +90,7 @@ class Journey:
         for numa_node in machine.advertised:
             check = f"pod on NUMA node {numa_node}"
             outcome = self._run(machine, Probe("app", (numa_node,)))
-            if outcome.state.phase != "Succeeded":
-                yield Result(check, machine.name, ran(outcome.state, outcome.denied))
-                continue
-            placement = parse_placement(outcome.log)
-            cpus = machine.cpus[numa_node]
-            for subject, finding in (
-                ("environment", environment_is(placement, numa_node)),
-                ("CPUs", cpus_are_of(placement, cpus, machine.policies)),
-                ("memory", memory_is_of(placement, numa_node, machine.policies)),
-            ):
-                yield Result(f"{check}: {subject}", machine.name, finding)
+            yield from placed(check, machine, outcome, {numa_node})
 
     def _two_nodes(self, machine: Machine) -> Result:
         """One container that asks for two NUMA nodes is refused."""
@@ -109,7 +100,7 @@ class Journey:
             return Result(check, machine.name, skip(reason))
         low, high = machine.advertised[0], machine.advertised[-1]
         outcome = self._run(machine, Probe("app", (low, high)))
-        return Result(check, machine.name, _refusal(outcome, "NA005"))
+        return Result(check, machine.name, refused(outcome.state, outcome.denied, "NA005"))
 
     def _init_containers(self, machine: Machine) -> Iterator[Result]:
         """A first init container needs the resource too, or takes its CPU from the first node."""
@@ -120,30 +111,31 @@ class Journey:
         if reason:
             yield Result(check, machine.name, skip(reason))
         else:
-            yield Result(check, machine.name, _refusal(self._run(machine, app, bare), "NA004"))
+            outcome = self._run(machine, app, bare)
+            yield Result(check, machine.name, refused(outcome.state, outcome.denied, "NA004"))
         outcome = self._run(machine, app, right)
         check = "init container with the resource runs"
         yield Result(check, machine.name, ran(outcome.state, outcome.denied))
 
     def _kubelet_restart(self, plugin: Plugin, machine: Machine, pod: str) -> Iterator[Result]:
         """After a restart of kubelet the slots come back, pods live on, and pods are admitted."""
-        keeper = f"keeper-{next(self._numbers)}"
-        node = max(machine.advertised, default=0)
-        kept = self.cluster.start_pod(self._make.keeper(keeper, machine.name, node))
+        event = "kubelet restart"
+        keepers = [self._keeper(machine, probe) for probe in keeper_probes(machine)]
         renewed = yield from self._restarted(plugin, machine, pod)
         if renewed:
-            event = "kubelet restart"
             yield from self._slots(f"allocatable after {event}", [machine], self._capacity)
-            yield Result(
-                f"running pod with an init container lives on after {event}",
-                machine.name,
-                ran_on(self.cluster.pod_state(keeper))
-                if kept.state.phase == "Running"
-                else skip(f"it did not run before: {ran(kept.state, kept.denied).seen}"),
-            )
-        self.cluster.delete_pod(keeper)
+            for keeper in keepers:
+                check = f"running {keeper.what} lives on after {event}"
+                yield Result(check, machine.name, keeper.lives_on(self.cluster))
+        for keeper in keepers:
+            self.cluster.delete_pod(keeper.name)
         if renewed:
-            yield from self._admitted("kubelet restart", [machine])
+            yield from self._admitted(event, [machine])
+
+    def _keeper(self, machine: Machine, probe: Probe) -> Keeper:
+        name = f"keeper-{next(self._numbers)}"
+        pod = self._make.keeper(name, machine.name, probe)
+        return Keeper(name, probe, self.cluster.start_pod(pod))
 
     def _restarted(
         self, plugin: Plugin, machine: Machine, pod: str
@@ -200,9 +192,3 @@ class Journey:
         plugin = self.cluster.deploy(capacity)
         self.cluster.await_rollout(plugin)
         yield from self._slots(f"capacity changed to {capacity}", machines, capacity)
-
-
-def _refusal(outcome: Outcome, code: str) -> Finding:
-    if outcome.denied is not None:
-        return is_denied(outcome.denied, code)
-    return is_refused(outcome.state)

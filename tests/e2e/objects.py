@@ -1,12 +1,13 @@
 """What the test reads in the API's objects and in its pods' output. Pure."""
 
+import json
 import re
 from collections.abc import Mapping
 
 from attrs import field, frozen
 
 from e2e.kubectl import Json
-from numa_trio.topology.lists import parse_list
+from numa_trio.topology.lists import format_list, parse_list
 
 # apimachinery pkg/api/resource: how a count is shortened (1000 becomes 1k).
 _SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
@@ -25,17 +26,21 @@ def parse_count(quantity: str) -> int:
 class ClusterNode:
     """A node of the cluster: its slots by NUMA node, as kubelet reports them.
 
-    `counted_cpus` are those that kubelet could give away, where the plugin counts them.
+    `counted_cpus` are those that kubelet could give away, where the plugin counts them. `near_…`
+    is the same by name, for what is near something.
     """
 
     name: str
     capacity: Mapping[int, int]
     allocatable: Mapping[int, int]
     counted_cpus: Mapping[int, int] = field(factory=dict)
+    near_capacity: Mapping[str, int] = field(factory=dict)
+    near_allocatable: Mapping[str, int] = field(factory=dict)
+    near_counted_cpus: Mapping[str, int] = field(factory=dict)
 
 
 def parse_node(node: Json, domain: str) -> ClusterNode:
-    """A Node object; only resources named `<domain>/numa-<N>` and `…-cpu` count."""
+    """A Node object; only resources named `<domain>/numa-<N>`, `near-<name>` and `…-cpu` count."""
     capacity = node["status"].get("capacity", {})
     allocatable = node["status"].get("allocatable", {})
     return ClusterNode(
@@ -43,13 +48,26 @@ def parse_node(node: Json, domain: str) -> ClusterNode:
         capacity=_by_node(capacity, domain),
         allocatable=_by_node(allocatable, domain),
         counted_cpus=_by_node(allocatable, domain, "-cpu"),
+        near_capacity=_by_name(capacity, domain),
+        near_allocatable=_by_name(allocatable, domain),
+        near_counted_cpus=_by_name(allocatable, domain, "-cpu"),
     )
 
 
 def _by_node(quantities: Mapping[str, str], domain: str, ending: str = "") -> dict[int, int]:
-    name = re.compile(re.escape(domain) + r"/numa-([0-9]+)" + ending)
+    counts = _counts(quantities, domain, r"numa-([0-9]+)" + ending)
+    return {int(node): count for node, count in counts.items()}
+
+
+def _by_name(quantities: Mapping[str, str], domain: str, ending: str = "") -> dict[str, int]:
+    # No name ends so: it is what is counted beside the slots.
+    return _counts(quantities, domain, r"near-(.+)(?<!-cpu)(?<!-memory)" + ending)
+
+
+def _counts(quantities: Mapping[str, str], domain: str, pattern: str) -> dict[str, int]:
+    name = re.compile(f"{re.escape(domain)}/{pattern}")
     return {
-        int(match[1]): parse_count(quantity)
+        match[1]: parse_count(quantity)
         for resource, quantity in sorted(quantities.items())
         if (match := name.fullmatch(resource))
     }
@@ -164,3 +182,47 @@ def parse_numa_nodes(listing: str) -> dict[int, frozenset[int]]:
         int(match[1]): parse_list(match[2])
         for match in re.finditer(r"^node([0-9]+) ?(\S*)$", listing, re.MULTILINE)
     }
+
+
+@frozen
+class NearName:
+    """What the plugin says of a name; `told` is the way to its nodes, or why it is not offered."""
+
+    name: str
+    nodes: frozenset[int]
+    offered: bool
+    told: str
+
+    @property
+    def resource(self) -> str:
+        """The resource, without its domain."""
+        return f"near-{self.name}"
+
+
+@frozen
+class NearReport:
+    """What the plugin says of its names. A `problem` says why it says nothing."""
+
+    names: tuple[NearName, ...] = ()
+    problem: str | None = None
+
+    @property
+    def offered(self) -> tuple[NearName, ...]:
+        """The names that are resources."""
+        return tuple(name for name in self.names if name.offered)
+
+    def find(self, name: str) -> NearName | None:
+        """What it says of this name, if anything."""
+        return next((each for each in self.names if each.name == name), None)
+
+
+def parse_near(document: str) -> NearReport:
+    """The output of `numa-trio topology --output json`. Raises `ValueError` if it is no JSON."""
+    return NearReport(tuple(map(_near_name, json.loads(document)["near"])))
+
+
+def _near_name(verdict: Json) -> NearName:
+    nodes = frozenset(verdict["nodes"])
+    end = f"node {format_list(nodes)}" if nodes else "no known node"
+    way = " → ".join([verdict["target"], *verdict["chain"], end])
+    return NearName(verdict["name"], nodes, verdict["advertised"], verdict["reason"] or way)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from e2e.kubectl import Json
 
@@ -43,6 +43,9 @@ RESTART_KUBELET = (
     f" echo 'none of these systemd services is active: {', '.join(KUBELET_SERVICES)}'"
 )
 
+# In the plugin's container: prints what `objects.parse_near` reads.
+TELL_NEAR = "numa-trio topology --output json"
+
 # In the plugin's container: a number that changes with every life of kubelet's socket.
 TELL_KUBELET_GENERATION = "stat -c '%i %Z' /var/lib/kubelet/device-plugins/kubelet.sock"
 
@@ -53,10 +56,19 @@ _FOREVER: Json = {"command": ["cat"], "stdin": True}
 
 @frozen
 class Probe:
-    """A container that tells its placement and ends: one CPU, 64 MiB, one slot each of `nodes`."""
+    """A container that tells its placement and ends: one CPU, 64 MiB and one slot each.
+
+    The slots are of NUMA nodes, and of names that are near something.
+    """
 
     name: str
     nodes: tuple[int, ...] = ()
+    near: tuple[str, ...] = ()
+
+    @property
+    def resources(self) -> list[str]:
+        """What it has slots of, without the domain."""
+        return [*(f"numa-{node}" for node in self.nodes), *(f"near-{name}" for name in self.near)]
 
 
 @frozen
@@ -76,9 +88,12 @@ class PodMaker:
         }
         return self._pod(name, spec)
 
-    def keeper(self, name: str, machine: str, numa_node: int) -> Json:
-        """A Guaranteed pod on a NUMA node that runs until it is deleted, with an init container."""
-        init, app = (self._container(Probe(role, (numa_node,))) for role in ("init", "keeper"))
+    def keeper(self, name: str, machine: str, probe: Probe) -> Json:
+        """A Guaranteed pod with the slots of `probe` that runs until it is deleted.
+
+        Its init container has the same slots.
+        """
+        init, app = (self._container(evolve(probe, name=role)) for role in ("init", probe.name))
         spec = {**_on(machine), "initContainers": [init], "containers": [app | _FOREVER]}
         return self._pod(name, spec)
 
@@ -136,7 +151,7 @@ class PodMaker:
         }
 
     def _container(self, probe: Probe) -> Json:
-        slots = {f"{self.domain}/numa-{node}": 1 for node in probe.nodes}
+        slots = {f"{self.domain}/{resource}": 1 for resource in probe.resources}
         resources = {"cpu": 1, "memory": "64Mi", **slots}
         return {
             "name": probe.name,

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from e2e.__main__ import COUNTING, OVERLAYS
-from e2e.cluster import Cluster, Plan
+from e2e.__main__ import COUNTING, NEAR, OVERLAYS
+from e2e.cluster import Cluster
 from e2e.kubectl import Json, Kubectl, run_kubectl
+from e2e.plan import NAMES, Plan
 
 pytestmark = pytest.mark.kubectl
 
@@ -27,7 +28,7 @@ class Applied:
 
 
 @pytest.mark.parametrize("overlay", sorted(OVERLAYS.iterdir()), ids=lambda path: path.name)
-@pytest.mark.parametrize("components", [(), (COUNTING,)], ids=["plain", "counting"])
+@pytest.mark.parametrize("components", [(), (COUNTING, NEAR)], ids=["plain", "with all components"])
 def test_image_and_capacity_reach_the_daemonset(
     overlay: Path, components: tuple[Path, ...]
 ) -> None:
@@ -51,3 +52,26 @@ def test_image_and_capacity_reach_the_daemonset(
         assert daemonset["metadata"]["labels"]["app"] == "numa-resource-plugin"
         names.append(config["metadata"]["name"])
     assert len(set(names)) == 2, "a changed capacity has to roll the DaemonSet"
+
+
+@pytest.mark.parametrize("overlay", sorted(OVERLAYS.iterdir()), ids=lambda path: path.name)
+def test_names_reach_the_daemonset_and_so_does_what_they_need(overlay: Path) -> None:
+    """The settings as they are written, and the host's mount table where they say it is."""
+    plan = Plan(overlay, "x:dev", "x", "e2e", components=(COUNTING, NEAR), near=NAMES)
+    applied = Applied()
+    Cluster(plan, Kubectl(applied.run)).deploy(100)
+    objects: list[Json] = list(yaml.safe_load_all(applied.manifests))
+    settings: dict[str, str] = {}
+    for each in objects:
+        if each["kind"] == "ConfigMap":
+            settings |= each["data"]
+    assert settings == {
+        "NUMA_CAPACITY": "100",
+        "NUMA_COUNTED": "cpu",
+        "NUMA_NEAR": "root=/,cards=pci:*,nowhere=mount:/no/such/mount",
+        "NUMA_NEAR_UNKNOWN": "any",
+        "NUMA_HOST_ROOT": "/host",
+    }
+    (daemonset,) = (each for each in objects if each["kind"] == "DaemonSet")
+    (container,) = daemonset["spec"]["template"]["spec"]["containers"]
+    assert "/host/proc/1/mountinfo" in {mount["mountPath"] for mount in container["volumeMounts"]}

@@ -1,54 +1,25 @@
 """The whole end-to-end test against a cluster in memory: what it finds, skips and leaves behind."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-from e2e.cluster import CannotTest, Cluster, Plan
-from e2e.fake_cluster import FakeCluster, FakeNode
+from e2e.cluster import CannotTest
+from e2e.fake_cluster import FakeCluster
 from e2e.fake_faults import Fault
-from e2e.journey import Journey
-from e2e.kubectl import Kubectl
-from e2e.report import Result, all_well
+from e2e.fake_node import FakeNode
+from e2e.fake_run import TWO_NODES, cluster_of, found, run, run_with
+from e2e.report import all_well
 from e2e.verdicts import Verdict
 
 OVERFULL = "more pods than fit on a NUMA node"
-TWO_NODES = {0: frozenset({0, 1}), 1: frozenset({2, 3})}
-
-
-def _cluster(fake: FakeCluster, *, counting: bool = True) -> Cluster:
-    plan = Plan(
-        overlay=Path("/overlays/kubeadm"),
-        image="registry.test/numa-trio:1",
-        pod_image="registry.test/numa-trio:1",
-        namespace="numa-trio-e2e",
-        timeout=60,
-        components=(Path("/components/counting"),) if counting else (),
-    )
-    return Cluster(plan, Kubectl(fake.run), fake.sleep, fake.now)
-
-
-def _run(fake: FakeCluster, *, counting: bool = True) -> list[Result]:
-    cluster = _cluster(fake, counting=counting)
-    cluster.prepare()
-    try:
-        return list(Journey(cluster).results())
-    finally:
-        cluster.clean_up()
-
-
-def _with(results: list[Result], verdict: Verdict) -> dict[str, str]:
-    """What was seen, by check."""
-    chosen = [result for result in results if result.finding.verdict is verdict]
-    return {result.check: result.finding.seen for result in chosen}
 
 
 def test_a_sound_cluster_passes_every_check() -> None:
     """On two nodes with static managers nothing fails and nothing is skipped."""
-    results = _run(FakeCluster([FakeNode("a", TWO_NODES), FakeNode("b", TWO_NODES)]))
+    results = run(FakeCluster([FakeNode("a", TWO_NODES), FakeNode("b", TWO_NODES)]))
     assert all_well(results)
-    assert not _with(results, Verdict.SKIPPED)
+    assert not found(results, Verdict.SKIPPED)
     checks = {result.check for result in results if result.where == "b"}
     assert {
         "allocatable = capacity",
@@ -72,7 +43,7 @@ def test_a_sound_cluster_passes_every_check() -> None:
 def test_nothing_is_left_behind() -> None:
     """Pods, namespace, and both deployments' objects are gone at the end."""
     fake = FakeCluster([FakeNode("a", TWO_NODES)])
-    _run(fake)
+    run(fake)
     assert fake.pods == {}
     assert fake.crowds == {}
     assert fake.applied == {}
@@ -99,44 +70,44 @@ def test_nothing_is_left_behind() -> None:
 )
 def test_a_fault_fails_its_check(fault: Fault, failing: str) -> None:
     """Each check can fail, and the run with it."""
-    results = _run(FakeCluster([FakeNode("a", TWO_NODES)], faults=frozenset({fault})))
-    assert failing in _with(results, Verdict.FAILED)
+    results = run_with(fault)
+    assert failing in found(results, Verdict.FAILED)
     assert not all_well(results)
 
 
 def test_policies_that_are_off_are_named_in_what_is_skipped() -> None:
     """With kubelet's defaults only what does not depend on alignment is checked."""
     node = FakeNode("a", TWO_NODES, topology="none", cpu="none", memory="None")
-    results = _run(FakeCluster([node]))
-    skipped = _with(results, Verdict.SKIPPED)
+    results = run(FakeCluster([node]))
+    skipped = found(results, Verdict.SKIPPED)
     assert "cpuManagerPolicy is none" in skipped["pod on NUMA node 0: CPUs"]
     assert "memoryManagerPolicy is None" in skipped["pod on NUMA node 0: memory"]
     assert "topologyManagerPolicy" in skipped["two NUMA nodes in one container are refused"]
     assert "topologyManagerPolicy" in skipped["init container without the resource is refused"]
-    assert "pod on NUMA node 0: environment" in _with(results, Verdict.PASSED)
-    assert not _with(results, Verdict.FAILED)
+    assert "pod on NUMA node 0: environment" in found(results, Verdict.PASSED)
+    assert not found(results, Verdict.FAILED)
 
 
 def test_without_counting_the_surplus_is_not_checked() -> None:
     """Where no counted resource is advertised the table says why."""
-    skipped = _with(_run(FakeCluster([FakeNode("a", TWO_NODES)]), counting=False), Verdict.SKIPPED)
+    fake = FakeCluster([FakeNode("a", TWO_NODES)])
+    skipped = found(run(fake, components=("near",)), Verdict.SKIPPED)
     assert "NUMA_COUNTED is not set" in skipped[OVERFULL]
     kubelet = FakeNode("a", TWO_NODES, cpu="none")
-    skipped = _with(_run(FakeCluster([kubelet])), Verdict.SKIPPED)
+    skipped = found(run(FakeCluster([kubelet])), Verdict.SKIPPED)
     assert "cpuManagerPolicy is none" in skipped[OVERFULL]
 
 
 def test_a_machine_that_is_full_before_its_numa_node_is_skipped() -> None:
     """Pods that wait for CPUs of the whole machine say nothing about counting."""
-    results = _run(FakeCluster([FakeNode("a", TWO_NODES)], faults=frozenset({Fault.MACHINE_FULL})))
-    assert "Insufficient cpu" in _with(results, Verdict.SKIPPED)[f"{OVERFULL}: the surplus waits"]
+    results = run_with(Fault.MACHINE_FULL)
+    assert "Insufficient cpu" in found(results, Verdict.SKIPPED)[f"{OVERFULL}: the surplus waits"]
     assert all_well(results)
 
 
 def test_dead_pods_are_counted_and_quoted() -> None:
     """The figure of a cluster without counting: dead pods by the dozen, and kubelet's reason."""
-    fault = frozenset({Fault.FULL_NODE_KILLS})
-    failed = _with(_run(FakeCluster([FakeNode("a", TWO_NODES)], faults=fault)), Verdict.FAILED)
+    failed = found(run_with(Fault.FULL_NODE_KILLS), Verdict.FAILED)
     seen = failed[f"{OVERFULL}: none fails"]
     assert re.match(r"\d+ of \d+ pods Failed, as Failed: TopologyAffinityError", seen)
 
@@ -147,20 +118,20 @@ def test_dead_pods_are_counted_and_quoted() -> None:
 def test_a_few_pods_fill_a_numa_node_of_any_size(cpus: int, room: int) -> None:
     """Fewer than there are, whatever the size; whole cores where two CPUs share one."""
     numa_nodes = {0: frozenset({0}), 1: frozenset(range(1, cpus + 1))}
-    seen = _with(_run(FakeCluster([FakeNode("a", numa_nodes)])), Verdict.PASSED)
+    seen = found(run(FakeCluster([FakeNode("a", numa_nodes)])), Verdict.PASSED)
     assert f"{room} of {room} run, {5 - room} wait" in seen[f"{OVERFULL}: the surplus waits"]
 
 
 def test_a_machine_with_one_numa_node_cannot_ask_for_two() -> None:
     """A single-node machine (kind on a laptop) is tested for all the rest."""
-    skipped = _with(_run(FakeCluster([FakeNode("a", {0: frozenset({0})})])), Verdict.SKIPPED)
+    skipped = found(run(FakeCluster([FakeNode("a", {0: frozenset({0})})])), Verdict.SKIPPED)
     assert "only one NUMA node" in skipped["two NUMA nodes in one container are refused"]
 
 
 def test_a_node_without_cpus_has_no_slots_and_gets_no_pod() -> None:
     """Memory-only nodes are not advertised, and the test does not expect them to be."""
     fake = FakeCluster([FakeNode("a", {**TWO_NODES, 2: frozenset()})])
-    results = _run(fake)
+    results = run(fake)
     assert all_well(results)
     assert not [result for result in results if "NUMA node 2" in result.check]
 
@@ -168,21 +139,21 @@ def test_a_node_without_cpus_has_no_slots_and_gets_no_pod() -> None:
 def test_a_denial_by_policy_is_a_refusal() -> None:
     """With the admission policies the API server says no before kubelet does."""
     fake = FakeCluster([FakeNode("a", TWO_NODES)], denies={"init": "denied: NA004 first init …"})
-    results = _run(fake)
-    assert "init container without the resource is refused" in _with(results, Verdict.PASSED)
+    results = run(fake)
+    assert "init container without the resource is refused" in found(results, Verdict.PASSED)
 
 
 def test_a_denial_for_another_reason_is_a_failure() -> None:
     """A pod that a quota keeps out says nothing about the policies."""
     fake = FakeCluster([FakeNode("a", TWO_NODES)], denies={"init": "exceeded quota"})
-    failed = _with(_run(fake), Verdict.FAILED)
+    failed = found(run(fake), Verdict.FAILED)
     assert "exceeded quota" in failed["init container without the resource is refused"]
 
 
 def test_a_full_node_is_skipped_with_the_schedulers_words() -> None:
     """Where there is no CPU left the plugin is not to blame."""
-    results = _run(FakeCluster([FakeNode("a", TWO_NODES)], faults=frozenset({Fault.NO_ROOM})))
-    skipped = _with(results, Verdict.SKIPPED)
+    results = run_with(Fault.NO_ROOM)
+    skipped = found(results, Verdict.SKIPPED)
     assert "Insufficient cpu" in skipped["pod on NUMA node 0"]
     kept = skipped["running pod with an init container lives on after kubelet restart"]
     assert "it did not run before: no room" in kept
@@ -190,24 +161,24 @@ def test_a_full_node_is_skipped_with_the_schedulers_words() -> None:
 
 def test_a_host_without_a_kubelet_service_is_skipped() -> None:
     """Talos has no systemd: kubelet is not restarted there, and the table says so."""
-    results = _run(FakeCluster([FakeNode("a", TWO_NODES, service="")]))
-    assert "none of these systemd services" in _with(results, Verdict.SKIPPED)["kubelet restart"]
+    results = run(FakeCluster([FakeNode("a", TWO_NODES, service="")]))
+    assert "none of these systemd services" in found(results, Verdict.SKIPPED)["kubelet restart"]
 
 
 def test_a_cluster_node_without_the_plugin_is_named() -> None:
     """A node that the DaemonSet does not reach appears in the table."""
     nodes = [FakeNode("a", TWO_NODES), FakeNode("windows", TWO_NODES, plugin_runs=False)]
-    results = _run(FakeCluster(nodes))
+    results = run(FakeCluster(nodes))
     assert [r.where for r in results if r.finding.verdict is Verdict.SKIPPED] == ["windows"]
 
 
 def test_a_deployment_of_somebody_elses_is_left_alone() -> None:
     """Where the plugin is deployed already, nothing is created, changed or deleted."""
     fake = FakeCluster([FakeNode("a", TWO_NODES)])
-    _cluster(fake).deploy(100)
+    cluster_of(fake).deploy(100)
     before = dict(fake.applied)
     with pytest.raises(CannotTest, match="deployed here already"):
-        _cluster(fake).prepare()
+        cluster_of(fake).prepare()
     assert fake.applied == before
 
 
@@ -215,5 +186,5 @@ def test_a_rollout_that_fails_says_how_the_pods_are() -> None:
     """The message has kubectl's words and the state of each pod, and all is cleaned up."""
     fake = FakeCluster([FakeNode("a", TWO_NODES)], faults=frozenset({Fault.NO_ROLLOUT}))
     with pytest.raises(CannotTest, match=r"timed out.*a-1 Running"):
-        _run(fake)
+        run(fake)
     assert fake.applied == {}

@@ -1,14 +1,18 @@
 """What the end-to-end test reads in objects and output, on what clusters really answer."""
 
+import json
+
 import pytest
 
 from e2e.deployment import distribution, split_image
 from e2e.objects import (
     ClusterNode,
     KubeletPolicies,
+    NearName,
     Placement,
     PodState,
     parse_count,
+    parse_near,
     parse_node,
     parse_numa_nodes,
     parse_placement,
@@ -54,6 +58,39 @@ def test_counted_cpus_are_told_from_slots_and_memory() -> None:
     amounts["numa-align/numa-1-memory"] = "7"
     node = {"metadata": {"name": "a"}, "status": {"capacity": amounts, "allocatable": amounts}}
     assert parse_node(node, "numa-align") == ClusterNode("a", {1: 100}, {1: 100}, {1: 2})
+
+
+def test_names_of_what_is_near_something_are_no_numa_nodes() -> None:
+    """Slots and counted CPUs by name; a name may look like much."""
+    slots = {"numa-align/numa-1": "100", "numa-align/near-root": "100"}
+    odd = {"numa-align/near-numa-0": "1", "numa-align/near-cpu-1": "2"}
+    counted = {"numa-align/near-root-cpu": "2", "numa-align/near-root-memory": "7"}
+    node = {
+        "metadata": {"name": "a"},
+        "status": {"capacity": slots | odd, "allocatable": slots | odd | counted},
+    }
+    names = {"root": 100, "numa-0": 1, "cpu-1": 2}
+    assert parse_node(node, "numa-align") == ClusterNode(
+        "a", {1: 100}, {1: 100}, {}, names, names, {"root": 2}
+    )
+
+
+def test_what_the_plugin_says_of_a_name_is_its_way_or_its_reason() -> None:
+    """The way ends in the nodes, as people know it from the documentation."""
+    told = {
+        "name": "data",
+        "target": "/data",
+        "nodes": [0, 1],
+        "chain": ["md0", "sda+sdb"],
+        "advertised": True,
+        "reason": None,
+    }
+    gone = {"name": "x", "target": "net:x", "nodes": [], "chain": [], "advertised": False}
+    document = json.dumps({"nodes": [], "near": [told, gone | {"reason": "there is no x"}]})
+    assert parse_near(document).names == (
+        NearName("data", frozenset({0, 1}), offered=True, told="/data → md0 → sda+sdb → node 0-1"),
+        NearName("x", frozenset(), offered=False, told="there is no x"),
+    )
 
 
 def test_a_node_that_has_not_reported_yet_has_no_slots() -> None:
@@ -157,13 +194,13 @@ def test_a_placement_that_was_not_told_fails() -> None:
     """No output is no proof."""
     nothing = Placement(None, None, None)
     assert cpus_are_of(nothing, frozenset({0}), STATIC).verdict is Verdict.FAILED
-    assert memory_is_of(nothing, 0, STATIC).verdict is Verdict.FAILED
+    assert memory_is_of(nothing, {0}, STATIC).verdict is Verdict.FAILED
 
 
 def test_memory_of_two_nodes_fails() -> None:
     """Memory of the right node and of another is not pinned."""
     both = Placement(frozenset({2}), frozenset({0, 1}), "1")
-    assert memory_is_of(both, 1, STATIC).verdict is Verdict.FAILED
+    assert memory_is_of(both, {1}, STATIC).verdict is Verdict.FAILED
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
+from typing import TypeVar
 
 from attrs import frozen
 
-from e2e.objects import ClusterNode, KubeletPolicies, Placement, PodState
+from e2e.objects import ClusterNode, KubeletPolicies, NearReport, Placement, PodState
 from numa_trio.topology.lists import format_list
 
 ALIGNMENT_REFUSED = "TopologyAffinityError"
@@ -49,17 +51,35 @@ def slots_are(node: ClusterNode, numa_nodes: Iterable[int], capacity: int) -> Fi
     Resources of which no slot is left in capacity are those of an earlier deployment: kubelet
     forgets them only when it starts again.
     """
-    expected = dict.fromkeys(sorted(numa_nodes), capacity)
-    total = {numa_node: count for numa_node, count in node.capacity.items() if count}
-    usable = {numa_node: node.allocatable.get(numa_node, 0) for numa_node in total}
-    seen = f"capacity {_by_node(total)}; allocatable {_by_node(usable)}"
+    expected = dict.fromkeys(numa_nodes, capacity)
+    return _all_usable("numa", node.capacity, node.allocatable, expected)
+
+
+def near_slots_are(node: ClusterNode, near: NearReport, capacity: int) -> Finding:
+    """The same of each name that the plugin says it offers near something."""
+    expected = {name.name: capacity for name in near.offered}
+    return _all_usable("near", node.near_capacity, node.near_allocatable, expected)
+
+
+_Key = TypeVar("_Key", int, str)
+
+
+def _all_usable(
+    kind: str,
+    capacity: Mapping[_Key, int],
+    allocatable: Mapping[_Key, int],
+    expected: Mapping[_Key, int],
+) -> Finding:
+    total = {key: count for key, count in capacity.items() if count}
+    usable = {key: allocatable.get(key, 0) for key in total}
+    seen = f"capacity {_listed(kind, total)}; allocatable {_listed(kind, usable)}"
     if total == usable == expected:
         return judge(True, seen)
-    return judge(False, f"{seen}; expected {_by_node(expected)}")
+    return judge(False, f"{seen}; expected {_listed(kind, expected)}")
 
 
-def _by_node(slots: Mapping[int, int]) -> str:
-    return ", ".join(f"numa-{node}: {count}" for node, count in sorted(slots.items())) or "none"
+def _listed(kind: str, slots: Mapping[_Key, int]) -> str:
+    return ", ".join(f"{kind}-{key}: {slots[key]}" for key in sorted(slots)) or "none"
 
 
 def ran(state: PodState, denied: str | None) -> Finding:
@@ -108,16 +128,17 @@ def phases(pods: Mapping[str, PodState], phase: str) -> dict[str, PodState]:
     return {name: state for name, state in pods.items() if state.phase == phase}
 
 
-def environment_is(placement: Placement, numa_node: int) -> Finding:
-    """NUMA_NODE names the node that was asked for."""
-    seen = "unset" if placement.numa_node is None else placement.numa_node
-    return judge(seen == str(numa_node), f"NUMA_NODE={seen}")
+def environment_is(placement: Placement, numa_nodes: AbstractSet[int]) -> Finding:
+    """NUMA_NODE names the nodes that were asked for; it is unset if none is known."""
+    seen, expected = placement.numa_node, format_list(numa_nodes) or None
+    told = "NUMA_NODE is unset" if seen is None else f"NUMA_NODE={seen}"
+    return judge(seen == expected, told)
 
 
 def cpus_are_of(
     placement: Placement, node_cpus: frozenset[int], policies: KubeletPolicies
 ) -> Finding:
-    """All CPUs that the container may use are the NUMA node's."""
+    """All CPUs that the container may use are the NUMA nodes'."""
     if not policies.pins_cpus:
         return skip(f"kubelet's cpuManagerPolicy is {policies.cpu}, not static")
     if not policies.aligns:
@@ -128,8 +149,10 @@ def cpus_are_of(
     return judge(placement.cpus <= node_cpus, seen)
 
 
-def memory_is_of(placement: Placement, numa_node: int, policies: KubeletPolicies) -> Finding:
-    """The container's memory comes from the NUMA node only."""
+def memory_is_of(
+    placement: Placement, numa_nodes: AbstractSet[int], policies: KubeletPolicies
+) -> Finding:
+    """The container's memory comes from these NUMA nodes only."""
     if not policies.pins_memory:
         return skip(f"kubelet's memoryManagerPolicy is {policies.memory}, not Static")
     if not policies.aligns:
@@ -137,7 +160,7 @@ def memory_is_of(placement: Placement, numa_node: int, policies: KubeletPolicies
     if not placement.memory_nodes:
         return judge(False, "the container told no Mems_allowed_list")
     seen = f"memory of node {format_list(placement.memory_nodes)}"
-    return judge(placement.memory_nodes == {numa_node}, seen)
+    return judge(placement.memory_nodes <= numa_nodes, seen)
 
 
 def why_not_refused(
@@ -156,11 +179,8 @@ def why_not_refused(
     return None
 
 
-def is_refused(state: PodState) -> Finding:
-    """Kubelet rejected the pod for its alignment, and for nothing else."""
+def refused(state: PodState, denied: str | None, code: str) -> Finding:
+    """Kubelet rejected the pod for its alignment, or the API server by the policy of that code."""
+    if denied is not None:
+        return judge(code in denied, f"not admitted by the API server: {denied}")
     return judge(state.phase == "Failed" and state.reason == ALIGNMENT_REFUSED, str(state))
-
-
-def is_denied(said: str, code: str) -> Finding:
-    """The API server denied the pod by the policy of that code."""
-    return judge(code in said, f"not admitted by the API server: {said}")

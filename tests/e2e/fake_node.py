@@ -1,0 +1,179 @@
+"""A node of the fake cluster: what its kubelet, and the plugin there, say and do."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from attrs import Factory, define
+
+from e2e.fake_faults import Fault
+from e2e.fake_near import FakeNear, Wiring, wired
+from e2e.kubectl import Json
+from numa_trio.topology.lists import format_list
+
+
+@define
+class FakeNode:
+    """A node of two CPUs a NUMA node; `served` is what the plugin has told its kubelet.
+
+    `served_near` is the same of names. `faults` are the cluster's.
+    """
+
+    name: str
+    numa_nodes: dict[int, frozenset[int]]
+    topology: str = "single-numa-node"
+    cpu: str = "static"
+    memory: str = "Static"
+    plugin_runs: bool = True
+    service: str = "kubelet"
+    wiring: Wiring = Factory(lambda self: wired(self.numa_nodes), takes_self=True)
+    unseen: str | None = None
+    kubelet_generation: int = 1
+    served: int = 0
+    served_near: int = 0
+    counts: bool = False
+    sees_host: bool = False
+    # When a status of kubelet's shows what is served.
+    shown_from: float = 0
+    setting: str = ""  # NUMA_NEAR
+    faults: frozenset[Fault] = frozenset()
+
+    @property
+    def near(self) -> FakeNear:
+        """What the plugin says of its names."""
+        unseen = self.unseen if self.sees_host else "the host's mount table cannot be seen"
+        return FakeNear(self.setting, self.wiring, unseen, self.faults)
+
+    def roll(self, settings: Mapping[str, str] | None, now: float, *, again: bool) -> None:
+        """The plugin's pod is replaced, with other settings if there are some."""
+        if not self.plugin_runs:
+            return
+        capacity = self.served
+        if settings is not None:
+            capacity, self.setting = int(settings["NUMA_CAPACITY"]), settings.get("NUMA_NEAR", "")
+        self.served = 0 if again and Fault.LOST_BY_ROLLOUT in self.faults else capacity
+        lost = Fault.NAMES_NOT_REGISTERED in self.faults or (
+            again and Fault.NAMES_LOST_BY_ROLLOUT in self.faults
+        )
+        self.served_near = 0 if lost else self.served
+        self.shown_from = now + 3
+
+    def restart_kubelet(self, now: float) -> None:
+        """Kubelet starts anew, and the plugin registers again."""
+        if Fault.NO_RESTART not in self.faults:
+            self.kubelet_generation += 1
+        self.shown_from = now + 5
+        if Fault.LOST_BY_KUBELET_RESTART in self.faults:
+            self.served = self.served_near = 0
+        if Fault.NAMES_LOST_BY_KUBELET_RESTART in self.faults:
+            self.served_near = 0
+
+    def configz(self) -> Json:
+        """What its kubelet answers."""
+        policies = {
+            "topologyManagerPolicy": self.topology,
+            "cpuManagerPolicy": self.cpu,
+            "memoryManagerPolicy": self.memory,
+        }
+        return {"kubeletconfig": policies}
+
+    def execute(self, script: str) -> str:
+        """What a script prints in the plugin's pod."""
+        if script.startswith("stat "):
+            return f"{self.kubelet_generation}\n"
+        if script.startswith("numa-trio topology"):
+            return self.near.topology()
+        return "".join(f"node{id_} {format_list(cpus)}\n" for id_, cpus in self.numa_nodes.items())
+
+    def as_object(self, now: float) -> Json:
+        """The Node object."""
+        shown = now >= self.shown_from
+        slots, counted = self._slots(), self._counted() if self.counts else {}
+        usable = {name: count if shown else 0 for name, count in slots.items()}
+        total = {name: count or 100 for name, count in slots.items()}
+        status = {"capacity": {"cpu": 4, **total}, "allocatable": {"cpu": 3, **usable, **counted}}
+        return {
+            "metadata": {"name": self.name},
+            "status": {
+                kind: {
+                    resource if resource == "cpu" else f"numa-align/{resource}": str(count)
+                    for resource, count in counts.items()
+                }
+                for kind, counts in status.items()
+            },
+        }
+
+    def _slots(self) -> dict[str, int]:
+        if not self.plugin_runs:
+            return {}
+        slots = {f"numa-{id_}": self.served for id_, cpus in self.numa_nodes.items() if cpus}
+        names = [*self.near.nodes(), *(["nowhere"] if Fault.NOWHERE_OFFERED in self.faults else [])]
+        return slots | {f"near-{name}": self.served_near for name in names}
+
+    def _counted(self) -> dict[str, int]:
+        cpus = {f"numa-{id_}-cpu": len(each) for id_, each in self.numa_nodes.items() if each}
+        more = int(Fault.NAMES_COUNT_OTHERS in self.faults)
+        return cpus | {
+            f"near-{name}-cpu": len(self.numa_nodes[nodes[0]]) + more
+            for name, nodes in self.near.nodes().items()
+            if len(nodes) == 1
+        }
+
+    def admit(self, containers: Sequence[Json]) -> Json:
+        """What becomes of a pod: its status, and its log if it runs or has run."""
+        asked = [self._asked(container) for container in containers]
+        names = any(resource.startswith("near-") for each in asked for resource in each)
+        if not self.served or (names and not self.served_near):
+            return {"status": failed("UnexpectedAdmissionError")}
+        if Fault.NO_ROOM in self.faults:
+            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+            condition["message"] = "0/1 nodes are available: 1 Insufficient cpu."
+            return {"status": {"phase": "Pending", "conditions": [condition]}}
+        aligned = all(each and self._suiting(each) for each in asked)
+        strict = self.topology in {"restricted", "single-numa-node"}
+        if strict and not aligned and Fault.NOTHING_REFUSED not in self.faults:
+            return {"status": failed("TopologyAffinityError")}
+        phase = "Running" if any(each.get("stdin") for each in containers) else "Succeeded"
+        return {"log": self._placement(asked[-1]), "status": {"phase": phase}}
+
+    def _asked(self, container: Json) -> dict[str, tuple[int, ...]]:
+        """The NUMA nodes that the slots of a container have; none if they are not known."""
+        near = {f"near-{name}": nodes for name, nodes in self.near.nodes().items()}
+        if Fault.NAMES_ELSEWHERE in self.faults:
+            near = {
+                name: tuple(node for node in self.numa_nodes if node not in nodes)[:1]
+                for name, nodes in near.items()
+            }
+        asked: dict[str, tuple[int, ...]] = {}
+        for resource in container.get("resources", {}).get("limits", {}):
+            name = resource.removeprefix("numa-align/")
+            if match := re.fullmatch(r"numa-(\d+)", name):
+                asked[name] = (int(match[1]),)
+            elif name in near:
+                asked[name] = near[name]
+        return asked
+
+    def _suiting(self, asked: Mapping[str, tuple[int, ...]]) -> set[int]:
+        """The NUMA nodes that have all that is asked for."""
+        suiting = {node for node, cpus in self.numa_nodes.items() if cpus}
+        for nodes in asked.values():
+            suiting &= {*nodes} or suiting
+        return suiting
+
+    def _placement(self, asked: Mapping[str, tuple[int, ...]]) -> str:
+        told = next(iter(asked.values()))
+        numa_node = min(self._suiting(asked) or told)
+        everywhere = frozenset().union(*self.numa_nodes.values())
+        cpus = self.numa_nodes[numa_node] if self.cpu == "static" else everywhere
+        if Fault.OTHER_CPUS in self.faults:
+            cpus = everywhere
+        memory = {numa_node} if self.memory == "Static" else set(self.numa_nodes)
+        variable = f"NUMA_NODE={format_list(told)}\n" if told else ""
+        return (
+            f"Cpus_allowed_list:\t{format_list(cpus)}\n"
+            f"Mems_allowed_list:\t{format_list(memory)}\n{variable}"
+        )
+
+
+def failed(reason: str) -> Json:
+    """The status of a pod that kubelet has refused."""
+    return {"phase": "Failed", "reason": reason, "message": "Pod was rejected"}
