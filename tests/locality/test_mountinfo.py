@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from numa_trio.locality import mountinfo
 from numa_trio.locality.mountinfo import Mount, MountTable, is_below, parse_mountinfo
 
 LINE = b"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n"
@@ -89,7 +90,7 @@ def test_any_names_are_read_as_they_were(root: bytes, point: bytes, source: byte
 @given(st.binary(max_size=200) | st.lists(st.sampled_from(LINE.split(b" "))).map(b" ".join))
 def test_no_bytes_are_an_error(content: bytes) -> None:
     """Whatever a table holds, what is read of it can be looked up."""
-    MountTable.of(parse_mountinfo(content)).holding("/mnt2/x")
+    MountTable.of(content).holding("/mnt2/x")
 
 
 def table(*lines: str) -> MountTable:
@@ -98,7 +99,7 @@ def table(*lines: str) -> MountTable:
         f"{number} {parent} 8:{number} / {point} rw - ext4 /dev/{number} rw\n"
         for number, parent, point in (line.split() for line in lines)
     )
-    return MountTable.of(parse_mountinfo(text.encode()))
+    return MountTable.of(text.encode())
 
 
 def lies_on(mounts: MountTable, path: str) -> int | None:
@@ -133,6 +134,18 @@ def test_mounts_in_a_circle_end() -> None:
     """Two mounts that name each other as parents are no reason to stop."""
     mounts = table("1 0 /", "2 3 /", "3 2 /", "4 1 /", "1 4 /")
     assert lies_on(mounts, "/x") in (1, 4)
+
+
+def test_of_many_mounts_only_those_on_the_way_are_understood(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host with ten thousand costs what finding their places costs."""
+    mounts = table("1 0 /", "2 1 /data", *(f"{n} 1 /run/{n}" for n in range(3, 1000)))
+    understood = []
+    whole = mountinfo._parse
+    monkeypatch.setattr(mountinfo, "_parse", lambda line: understood.append(line) or whole(line))
+    assert lies_on(mounts, "/data/a/b") == 2
+    assert len(understood) == 1
 
 
 def test_a_table_without_root_leads_nowhere() -> None:

@@ -91,7 +91,7 @@ def _mount_points(survey: Survey, pattern: str) -> list[str] | DeadEnd:
     table = survey.mounts()
     if isinstance(table, DeadEnd):
         return table
-    return _chosen((mount.point for mount in table.mounts), pattern)
+    return _chosen(table.points, pattern)
 
 
 def _chosen(names: Iterable[str], pattern: str) -> list[str]:

@@ -6,12 +6,12 @@ from attrs import define, field, frozen
 
 from numa_trio.locality.files import Unreadable, follow_links, read_bytes, read_text
 from numa_trio.locality.host import MOUNT_TABLE, Host
-from numa_trio.locality.mountinfo import Mount, MountTable, parse_mountinfo
+from numa_trio.locality.mountinfo import Mount, MountTable
 from numa_trio.locality.things import DeadEnd, unseen
 from numa_trio.topology.machine import Machine
 
-# Ten thousand mounts, each with a long line.
-_LONGEST_TABLE = 16 << 20
+# Ten thousand mounts, each with a long line; four times as much is needed to understand them.
+_LONGEST_TABLE = 4 << 20
 
 
 @frozen
@@ -72,8 +72,8 @@ class Survey:
             return unseen(str(problem))
         if content is None:
             return unseen(self.host.how_to_see(MOUNT_TABLE, "the host's mount table"))
-        table = MountTable.of(parse_mountinfo(content))
-        if not table.mounts:
+        table = MountTable.of(content)
+        if table.empty:
             return unseen(f"{path}: expected a mount table, as in {MOUNT_TABLE}")
         return table
 
