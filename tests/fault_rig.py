@@ -4,7 +4,7 @@ Sockets, inotify and gRPC are real; only the clock is not. Both sides run in one
 clock jumps only when neither has anything left to do.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 import trio
 from attrs import define, field
 
+from numa_trio.agent.looking import Found, Looker
 from numa_trio.agent.service import Agent
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.plugin_socket import PluginSocket
@@ -20,6 +21,7 @@ from numa_trio.settings import load_settings
 from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
 from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.sysfs_tree import write_sysfs
+from numa_trio.topology.machine import Machine
 from simulated import machine
 
 AT_ONCE = 0.2  # seconds: less than any backoff but the first few
@@ -62,8 +64,11 @@ class Rig:
     nursery: trio.Nursery
     agents: list[RunningAgent] = field(factory=list)
 
-    async def start_agent(self, **settings: str) -> RunningAgent:
-        """Start an agent; it need not be registered when this returns."""
+    async def start_agent(self, *, in_thread: bool = False, **settings: str) -> RunningAgent:
+        """Start an agent; it need not be registered when this returns.
+
+        It looks at the host as soon as it would, or `in_thread`, for which no virtual clock waits.
+        """
         variables = {
             "NUMA_SOCKET_DIR": str(self.directory),
             "NUMA_SYSFS_ROOT": str(self.sysfs),
@@ -71,7 +76,10 @@ class Rig:
             "NUMA_CAPACITY": "4",
             **settings,
         }
-        started = RunningAgent(Agent(load_settings(variables)), trio.CancelScope(), trio.Event())
+        agent = Agent(load_settings(variables))
+        if agent.nearness and not in_thread:
+            agent.nearness.look = _in_this_thread(agent.nearness.look)
+        started = RunningAgent(agent, trio.CancelScope(), trio.Event())
         self.agents.append(started)
         self.nursery.start_soon(self._run, started)
         return started
@@ -102,6 +110,17 @@ class Rig:
     async def restart_kubelet(self, *, wipe: bool = True) -> None:
         await self.kubelet.stop()
         await self.kubelet.start(wipe=wipe)
+
+
+def _in_this_thread(look: object) -> Callable[[Machine], Awaitable[Found]]:
+    assert isinstance(look, Looker)
+    looker = look
+
+    async def look_at_once(machine: Machine) -> Found:
+        await trio.lowlevel.checkpoint()
+        return looker.look(machine)
+
+    return look_at_once
 
 
 @asynccontextmanager

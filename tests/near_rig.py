@@ -37,10 +37,15 @@ class NearRig:
         self.tree.write(f"{self.card}/numa_node", str(node))
         self.tree.write(f"{Path(self.card).parent}/numa_node", str(node))
 
-    async def start(self, near: str = "data=/data", **settings: str) -> RunningAgent:
+    async def start(
+        self, near: str = "data=/data", *, in_thread: bool = False, **settings: str
+    ) -> RunningAgent:
         await self.rig.kubelet.start()
         return await self.rig.start_agent(
-            NUMA_NEAR=near, NUMA_HOST_ROOT=str(self.tree.root), **settings
+            in_thread=in_thread,
+            NUMA_NEAR=near,
+            NUMA_HOST_ROOT=str(self.tree.root),
+            **settings,
         )
 
     async def allocatable(self, count: int, name: str = DATA, within: float = 1.0) -> None:

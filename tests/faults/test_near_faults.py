@@ -3,6 +3,7 @@
 Every test is a row of the fault matrix in docs/reliability.md. In virtual time.
 """
 
+import threading
 from pathlib import Path
 from typing import NoReturn
 
@@ -210,15 +211,35 @@ async def test_looking_fails_by_a_defect(
 ) -> None:
     """Looking that fails by a defect is told and tried again."""
 
-    def judge(*_arguments: object) -> NoReturn:
+    def look(*_arguments: object) -> NoReturn:
         raise RuntimeError("oops")
 
     async with open_rig(tmp_path) as rig:
         near = NearRig(rig, tmp_path)
         with monkeypatch.context() as patched:
-            patched.setattr("numa_trio.agent.nearness.judge", judge)
+            patched.setattr("numa_trio.agent.looking.look", look)
             await near.start()
             await rig.everything_allocatable(within=1)
             assert near.nearness().problem == "a defect of the agent: RuntimeError('oops')"
         await near.allocatable(4, within=back)
         assert near.nearness().problem is None
+
+
+async def test_host_does_not_answer(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, back: float
+) -> None:
+    """A disk that hangs holds up a look for ever: kubelet starts again, the agent ends as ever."""
+    hanging = threading.Event()
+    monkeypatch.setattr("numa_trio.agent.looking.look", lambda *_arguments: hanging.wait())
+    try:
+        async with open_rig(tmp_path) as rig:
+            near = NearRig(rig, tmp_path)
+            running = await near.start(in_thread=True)
+            await rig.everything_allocatable(within=1)
+            await trio.sleep(100)
+            assert "a disk or a driver may hang" in str(near.nearness().problem)
+            await rig.restart_kubelet()
+            await rig.everything_allocatable(within=back)
+            await running.stop()
+    finally:
+        hanging.set()

@@ -4,20 +4,18 @@ It is a task of its own. Whatever comes of it, the slots of the nodes are none o
 """
 
 import logging
-from collections.abc import Callable
-from time import thread_time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import NoReturn, Protocol
 
 import trio
 from attrs import define, field
 
+from numa_trio.agent.looking import Found, NoAnswer
 from numa_trio.agent.uevents import follow_uevents
 from numa_trio.kubelet.mounts import follow_mounts
-from numa_trio.locality.host import MOUNT_TABLE, Host
-from numa_trio.locality.survey import Survey
-from numa_trio.near.source import NearSource
-from numa_trio.near.unknown_node import UnknownNode
-from numa_trio.near.verdicts import NearLook, judge, settle
+from numa_trio.near.verdicts import NearLook
+from numa_trio.plugin.environment import NodeFacts
 from numa_trio.repeated_event import RepeatedEvent
 from numa_trio.topology.machine import Machine
 
@@ -50,31 +48,27 @@ class Near(Protocol):
 class Nearness:
     """Keeps `near` as the host is. `interval` is in seconds.
 
-    `changed` is called when something else was found than before; `surveyed` after each look, with
-    the survey, in which nothing is read twice. `problem` says why the last look failed, if it did,
-    which is a defect.
+    `look` looks at the host. `mount_table` is the host's, if it can be seen. `changed` is called
+    when something else was found than before; `tell` with what the host's nodes have, if anybody
+    is told. `problem` says why the last look failed, if it did.
     """
 
     near: Near
-    source: NearSource
-    host: Host
-    unknown: UnknownNode
+    look: Callable[[Machine], Awaitable[Found]]
     machine: Callable[[], Machine | None]
     interval: float
+    mount_table: Path | None = None
     changed: Callable[[], None] = lambda: None
-    surveyed: Callable[[Survey], None] = lambda _survey: None
+    tell: Callable[[Mapping[int, NodeFacts]], None] = lambda _facts: None
     problem: str | None = field(default=None, init=False)
+    looked: bool = field(default=False, init=False)
     _due: float = field(init=False, factory=trio.current_time)
     _not_before: float = field(init=False, factory=trio.current_time)
     _event: bool = field(init=False, default=False)
     _hastened: RepeatedEvent = field(init=False, factory=RepeatedEvent)
 
-    async def first(self) -> None:
-        """Look for the first time."""
-        await self._look_safely()
-
     async def follow(self) -> NoReturn:
-        """Look every `interval` seconds, and soon after each event, for ever."""
+        """Look now, every `interval` seconds, and soon after each event, for ever."""
         while True:
             try:
                 await self._follow()
@@ -85,8 +79,8 @@ class Nearness:
     async def _follow(self) -> NoReturn:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follow_uevents, self.happened)
-            if table := self.host.inside(MOUNT_TABLE):
-                nursery.start_soon(follow_mounts, self.happened, table)
+            if self.mount_table:
+                nursery.start_soon(follow_mounts, self.happened, self.mount_table)
             while True:
                 await self._until_due()
                 await self._look_safely()
@@ -113,17 +107,34 @@ class Nearness:
 
     async def _look_safely(self) -> None:
         after_event, self._event = self._event, False
-        began = thread_time()
+        cpu_seconds = 0.0
         try:
-            await self._look()
-            self.problem = None
+            cpu_seconds = await self._look()
+            self._recover()
+        except NoAnswer as lost:
+            if str(lost) != self.problem:
+                self.problem = str(lost)
+                log.warning("Looking for what is near: %s", lost)
         except Exception as defect:  # noqa: BLE001  nor may it end this task
             self._fail(defect)
+        self.looked = True
         now = trio.current_time()
-        self._not_before = now + max(_PAUSE, _SHARE * (thread_time() - began))
-        self._due = now + self.interval
+        self._not_before = now + max(_PAUSE, _SHARE * cpu_seconds)
+        self._due = max(self._not_before, now + self.interval)
         if self._event or after_event:
             self._hasten(_SOON if self._event else _LATER)
+
+    async def _look(self) -> float:
+        """Look and offer what was found; returns the seconds of CPU time that looking took."""
+        machine = self.machine()
+        if machine is None:
+            return 0.0
+        found = await self.look(machine)
+        if self.near.see(found.look):
+            self.changed()
+        if found.facts is not None:
+            self.tell(found.facts)
+        return found.cpu_seconds
 
     def _fail(self, defect: BaseException) -> None:
         problem = f"a defect of the agent: {defect!r}"
@@ -133,16 +144,7 @@ class Nearness:
                 "Looking for what is near failed, which is a defect: trying again", exc_info=defect
             )
 
-    async def _look(self) -> None:
-        machine = self.machine()
-        if machine is None:
-            return
-        survey = Survey(self.host, machine)
-        names = self.source.names()
-        judged = []
-        for name in names.names:
-            judged.append((name, judge(survey, name, self.unknown)))
-            await trio.lowlevel.checkpoint()  # others wait for no more than one name
-        if self.near.see(settle(names, judged)):
-            self.changed()
-        self.surveyed(survey)
+    def _recover(self) -> None:
+        if self.problem:
+            self.problem = None
+            log.info("What is near can be looked for again")

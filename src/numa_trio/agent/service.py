@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -38,13 +38,12 @@ from numa_trio.kubelet.rpc.plugin_server import PluginServer
 from numa_trio.kubelet.rpc.pod_resources_client import connect_pod_resources
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
-from numa_trio.plugin.environment import Environment, HostFacts
+from numa_trio.plugin.environment import Environment, HostFacts, NodeFacts
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.settings import Settings, check_socket_paths
 
 if TYPE_CHECKING:
     from numa_trio.agent.nearness import Nearness
-    from numa_trio.locality.survey import Survey
 
 log = logging.getLogger(__name__)
 
@@ -137,8 +136,6 @@ class Agent:
                 respond = Routes(observer.observe, self.settings.host_name).respond
                 nursery.start_soon(serve_http, address, respond, counts.connection_dropped)
             await self.discovery.first()
-            if self.nearness:
-                await self.nearness.first()
             log.info("Device-plugin directory: %s (%s)", self.directory.path, self.directory.reason)
             if removed := remove_dead_sockets(self.directory.path):
                 log.info("Removed sockets of earlier instances: %s", ", ".join(removed))
@@ -169,11 +166,14 @@ class Agent:
         if not (settings.near or settings.near_file or self.host):
             return None
         # Only here: few need it, and it takes memory.
+        from numa_trio.agent.looking import Looker
         from numa_trio.agent.near import NearResources
         from numa_trio.agent.nearness import Nearness
-        from numa_trio.locality.host import Host
+        from numa_trio.locality.host import MOUNT_TABLE, Host
         from numa_trio.near.source import NearSource
 
+        host = Host(settings.sysfs_root, settings.host_root)
+        source = NearSource(settings.near, settings.near_file)
         return Nearness(
             NearResources(
                 settings,
@@ -182,24 +182,21 @@ class Agent:
                 self.directory.path,
                 self._nodes_in_checkpoint,
             ),
-            NearSource(settings.near, settings.near_file),
-            Host(settings.sysfs_root, settings.host_root),
-            settings.near_unknown,
+            Looker(source, host, settings.near_unknown, tells=self.host is not None),
             lambda: self.discovery.machine,
             settings.topology_interval,
+            host.inside(MOUNT_TABLE),
             changed=self._slots_changed,
-            surveyed=self._surveyed,
+            tell=self._tell_containers,
         )
 
     def _slots_changed(self) -> None:
         if self.counting:
             self.counting.slots_changed()
 
-    def _surveyed(self, survey: "Survey") -> None:
+    def _tell_containers(self, facts: Mapping[int, NodeFacts]) -> None:
         if self.host:
-            from numa_trio.agent.host_facts import facts_of
-
-            self.host.nodes = facts_of(survey)
+            self.host.nodes = facts
 
     def _kubelet_appeared(self, at: float) -> None:
         if self.nearness:

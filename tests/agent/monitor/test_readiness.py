@@ -4,6 +4,7 @@ import pytest
 
 from agent.monitor.observations import NOW, START, counting_seen, in_phase, nearness_seen, observe
 from numa_trio.agent.moment import Moment
+from numa_trio.agent.monitor.observation import NearnessSeen
 from numa_trio.agent.monitor.readiness import describe_readiness, since
 from numa_trio.agent.status import Phase
 
@@ -106,6 +107,15 @@ async def test_not_ready_before_kubelet_was_asked_what_can_be_counted() -> None:
     lines = describe_readiness(observed).splitlines()
     assert lines[0] == "not ready: kubelet has not been asked yet what can be counted"
     assert lines[-1] == "counting: kubelet has not answered yet"
+
+
+async def test_not_ready_before_names_were_looked_for() -> None:
+    """As above: the new instance has all resources before it is ready."""
+    observed = observe(in_phase(Phase.STREAMING), nearness=NearnessSeen((), (), looked=False))
+    assert not observed.ready
+    assert describe_readiness(observed).splitlines()[0] == (
+        "not ready: what names stand for has not been looked for yet"
+    )
 
 
 async def test_says_what_names_are_near() -> None:

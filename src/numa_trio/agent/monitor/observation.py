@@ -65,10 +65,14 @@ class NearSeen:
 
 @frozen
 class NearnessSeen:
-    """What there is to show of what resources are near; `problems` say what is wrong with it."""
+    """What there is to show of what resources are near; `problems` say what is wrong with it.
+
+    `looked` is False before the first look, be it good or bad.
+    """
 
     names: Sequence[NearSeen]
     problems: Sequence[str]
+    looked: bool = True
 
     @classmethod
     def of(cls, nearness: "Nearness") -> Self:
@@ -78,6 +82,7 @@ class NearnessSeen:
         return cls(
             [NearSeen(each.name, str(each.resolution), each.reason) for each in look.verdicts],
             [*own, *look.problems],
+            nearness.looked,
         )
 
 
@@ -116,11 +121,12 @@ class Observation:
     def ready(self) -> bool:
         """Whether there are resources and kubelet holds a stream of each.
 
-        With counting, kubelet must have been asked once, well or badly: until then nobody knows
-        which resources there will be.
+        With counting, kubelet must have been asked once, well or badly, and with names, these must
+        have been looked for: until then nobody knows which resources there will be.
         """
         asked = self.counting is None or self.counting.looked
-        return bool(self.resources) and not self.missing and asked
+        looked = self.nearness is None or self.nearness.looked
+        return bool(self.resources) and not self.missing and asked and looked
 
 
 @frozen

@@ -31,6 +31,8 @@ def verdict(observed: Observation) -> str:
         return (
             f"not ready: kubelet lacks the stream of {len(observed.missing)} of {total} resources"
         )
+    if observed.nearness and not observed.nearness.looked:
+        return "not ready: what names stand for has not been looked for yet"
     if not observed.ready:
         return "not ready: kubelet has not been asked yet what can be counted"
     return f"ready: kubelet holds the stream of {total} of {total} resources"
