@@ -217,14 +217,14 @@ def test_leaves_out_other_kinds_and_says_so(tmp_path: Path) -> None:
     file = tmp_path / "pods.yaml"
     items = "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Service}, %s]"
     pod = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: c}]}}"
-    file.write_text(f"---\n---\n{items % pod}\n---\nkind: Deployment\n")
+    file.write_text(f"---\n---\n{items % pod}\n---\nkind: Ingress\n")
 
     manifests = load_manifests([file])
 
     assert [pod.name for pod in manifests.pods] == ["a"]
-    assert manifests.skipped == (
-        f"{file}: document 2: items[0]: kind Service: skipped, not a Pod",
-        f"{file}: document 3: kind Deployment: skipped, not a Pod",
+    assert manifests.remarks == (
+        f"{file}: document 2: items[0]: kind Service: skipped, makes no pods",
+        f"{file}: document 3: kind Ingress: skipped, makes no pods",
     )
 
 
@@ -236,8 +236,8 @@ def test_leaves_out_other_kinds_and_says_so(tmp_path: Path) -> None:
         ("text", "found 'text'; expected a mapping"),
         ("", "found no document of kind Pod"),
         (
-            "kind: Service\n---\nkind: Deployment\n---\nkind: Service\n---\na: b",
-            r"found no document of kind Pod, only of kind Service, Deployment, \(none\), which is",
+            "kind: Service\n---\nkind: Ingress\n---\nkind: Service\n---\na: b",
+            r"found no document of kind Pod, only of kind Service, Ingress, \(none\), which is",
         ),
         ("kind: [Pod]", r"kind: found a list; expected text"),
         (one_container().replace("v1", "v2"), "apiVersion: found 'v2'; expected v1"),

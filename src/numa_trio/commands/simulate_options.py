@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+_MOST_REPLICAS = 1000  # a kubelet takes 110 pods
 _LONGEST = 30  # seconds for an option; a simulation waits twice as long for anything
 
 
@@ -21,7 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="FILE",
-        help="manifests of the pods to run (default: the examples and some more)",
+        help="manifests of the pods to run, or of Deployments, StatefulSets, DaemonSets, Jobs,"
+        " CronJobs and Lists; a folder, or - for standard input (default: the examples and some"
+        " more pods)",
+    )
+    parser.add_argument(
+        "--replicas",
+        type=_replicas,
+        default=1,
+        metavar="N",
+        help="how many pods to run of each Deployment, StatefulSet and Job, whatever its manifest"
+        " says (default: 1)",
     )
     parser.add_argument(
         "--scenario",
@@ -121,6 +132,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " if SIGHUP, SIGINT (Ctrl-C) or SIGTERM ended it. The agent takes its other settings from"
         " the environment, as `numa-trio run` does."
     )
+
+
+def _replicas(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= _MOST_REPLICAS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected a whole number from 1 to {_MOST_REPLICAS}"
+        )
+    return count
 
 
 def _seconds(text: str) -> float:

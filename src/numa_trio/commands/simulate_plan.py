@@ -75,8 +75,8 @@ def read_plan(arguments: argparse.Namespace, setup: Setup) -> Plan | Scenario | 
     if arguments.scenario:
         return _scenario(arguments, setup)
     if arguments.pod:
-        manifests = load_manifests(arguments.pod)
-        for line in manifests.skipped:
+        manifests = load_manifests(arguments.pod, arguments.replicas)
+        for line in manifests.remarks:
             complain(line)
         pods = manifests.pods
     else:

@@ -1,6 +1,7 @@
 """YAML and JSON files that people write: each value with its place, for error messages."""
 
 import re
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,8 @@ from attrs import frozen
 
 from numa_trio.workloads.documents import MOST_BYTES, MalformedDocument, parse_documents
 from numa_trio.workloads.quantity import parse_quantity, shown
+
+STANDARD_INPUT = Path("-")
 
 _PLAIN = re.compile(r"[-A-Za-z0-9_./]{1,80}")
 
@@ -118,18 +121,26 @@ def _described(value: object) -> str:
 
 
 def read_documents(path: Path) -> Iterator[Field]:
-    """The documents of a file that are not empty; raises `BadFile`."""
+    """The documents of a file, or of standard input, that are not empty; raises `BadFile`."""
+    name = "standard input" if path == STANDARD_INPUT else str(path)
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        content = _content(path)
     except OSError as problem:
-        raise BadFile(f"{path}: cannot be read: {problem.strerror}") from problem
+        raise BadFile(f"{name}: cannot be read: {problem.strerror}") from problem
     if len(content) > MOST_BYTES:
-        raise BadFile(f"{path}: is too large; expected at most {MOST_BYTES >> 20} MiB")
+        raise BadFile(f"{name}: is too large; expected at most {MOST_BYTES >> 20} MiB")
     try:
         values = parse_documents(content)
     except MalformedDocument as problem:
-        raise BadFile(f"{path}: {problem}") from None
+        raise BadFile(f"{name}: {problem}") from None
     for number, value in enumerate(values, start=1):
         if value is not None:
-            yield Field(f"{path}: document {number}" if len(values) > 1 else str(path), value)
+            yield Field(f"{name}: document {number}" if len(values) > 1 else name, value)
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file, up to one more than it may have."""
+    if path == STANDARD_INPUT:
+        return sys.stdin.buffer.read(MOST_BYTES + 1)
+    with path.open("rb") as file:
+        return file.read(MOST_BYTES + 1)
