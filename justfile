@@ -17,6 +17,9 @@ base_image := env("BASE_IMAGE", "")
 # The overlay of deploy/kustomize/overlays to deploy.
 overlay := env("OVERLAY", "kubeadm")
 
+# Where the overlay puts the agents.
+namespace := if overlay == "openshift" { "numa-trio" } else { "kube-system" }
+
 # The development environment that `just setup` makes goes before what else is installed.
 export PATH := justfile_directory() / ".venv-dev/bin:" + env("PATH")
 
@@ -172,7 +175,7 @@ render:
 # Apply the overlay and wait until every node's agent is ready.
 deploy:
     scripts/render-overlay {{ quote(overlay) }} {{ quote(image) }} | kubectl apply -f -
-    kubectl rollout status --namespace kube-system daemonset/numa-resource-plugin
+    kubectl rollout status --namespace {{ namespace }} daemonset/numa-resource-plugin
 
 # Remove what `deploy` applied.
 undeploy:
@@ -180,12 +183,12 @@ undeploy:
 
 # Follow the agents' logs.
 logs:
-    kubectl logs --namespace kube-system --selector app=numa-resource-plugin --prefix --follow --tail=50 \
+    kubectl logs --namespace {{ namespace }} --selector app=numa-resource-plugin --prefix --follow --tail=50 \
         --max-log-requests=1000
 
 # Show the agents and what each node offers.
 verify:
-    kubectl get pods --namespace kube-system --selector app=numa-resource-plugin --output wide
+    kubectl get pods --namespace {{ namespace }} --selector app=numa-resource-plugin --output wide
     scripts/show-slots
 
 # Test the plugin on the cluster, from deployment to pinned pods; arguments go to `python -m e2e`.

@@ -14,9 +14,9 @@ def the_container(daemonset: Object) -> Object:
     return container
 
 
-def assert_contract(daemonset: Object) -> None:
+def assert_contract(daemonset: Object, namespace: str = "kube-system") -> None:
     """Names, mounts, security context, resources and roll-out of the DaemonSet."""
-    assert_identity(daemonset)
+    assert_identity(daemonset, namespace)
     assert_mounts(daemonset)
     assert_least_privilege(daemonset)
     assert_cheap(daemonset)
@@ -24,9 +24,9 @@ def assert_contract(daemonset: Object) -> None:
     assert_roll_out(daemonset)
 
 
-def assert_identity(daemonset: Object) -> None:
+def assert_identity(daemonset: Object, namespace: str) -> None:
     template = daemonset["spec"]["template"]
-    assert daemonset["metadata"]["namespace"] == "kube-system"
+    assert daemonset["metadata"]["namespace"] == namespace
     assert daemonset["spec"]["selector"] == {"matchLabels": {"app": "numa-resource-plugin"}}
     assert template["metadata"]["labels"]["app"] == "numa-resource-plugin"
     assert template["spec"]["priorityClassName"] == "system-node-critical"

@@ -13,6 +13,8 @@ REPOSITORY = Path(__file__).parents[2]
 KUSTOMIZE = REPOSITORY / "deploy/kustomize"
 
 OVERLAYS = ["k0s", "k3s", "kubeadm", "microk8s", "openshift", "rke2", "talos"]
+# Where the agents are, if not in kube-system.
+OWN_NAMESPACE = {"openshift": "numa-trio"}
 # With the first release of Kubernetes that has all the fields and kinds of the component.
 COMPONENTS = {
     "admission-policies": "1.30",
@@ -27,6 +29,11 @@ COMPONENTS = {
     "network-policy": OLDEST,
     "selinux": OLDEST,
 }
+
+
+def namespace_of(overlay: str) -> str:
+    """The namespace of the overlay's DaemonSet."""
+    return OWN_NAMESPACE.get(overlay, "kube-system")
 
 
 def documents(path: Path) -> list[Object]:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from deploy.contract import assert_contract, assert_settings_exist, the_container
-from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS, REPOSITORY
+from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS, REPOSITORY, namespace_of
 from deploy.schemas import FOREIGN_KINDS, NEWEST, OLDEST, assert_valid
 from numa_trio.kubelet.pod_resources import KNOWN_SOCKETS
 
@@ -22,10 +22,14 @@ Object = dict[str, Any]
 CLUSTER_SCOPED = {
     "MutatingAdmissionPolicy",
     "MutatingAdmissionPolicyBinding",
+    "Namespace",
     "SecurityContextConstraints",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
 }
+
+# The parameters of admission policies: everywhere at the one place that the bindings name.
+IN_KUBE_SYSTEM = {"numa-aligned-pods", "numa-counted-pods"}
 
 # Components that mount something, and the volumes' names.
 ADDS_MOUNTS = {
@@ -82,15 +86,14 @@ def unmount(daemonset: Object, volume: str) -> tuple[Object, Object]:
 
 
 def assert_sound(manifests: list[Object], *versions: str) -> None:
-    """Valid, complete and in the right place."""
+    """Valid, complete and in one namespace with the DaemonSet."""
+    daemonset = one(manifests, "DaemonSet")
     for manifest in manifests:
         assert manifest["metadata"]["labels"]["app.kubernetes.io/part-of"] == "numa-trio"
-        namespaced = manifest["kind"] not in CLUSTER_SCOPED
-        assert manifest["metadata"].get("namespace") == ("kube-system" if namespaced else None)
+        assert manifest["metadata"].get("namespace") == its_namespace(manifest, daemonset)
         if manifest["kind"] not in FOREIGN_KINDS:
             for version in versions:
                 assert_valid(manifest, version)
-    daemonset = one(manifests, "DaemonSet")
     account = one(manifests, "ServiceAccount")
     pod = daemonset["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == account["metadata"]["name"]
@@ -99,6 +102,16 @@ def assert_sound(manifests: list[Object], *versions: str) -> None:
     assert last == {"configMapRef": {"name": config["metadata"]["name"]}}
     assert_settings_exist(set(settings(manifests)))
     assert_settings_exist({variable["name"] for variable in the_container(daemonset)["env"]})
+
+
+def its_namespace(manifest: Object, daemonset: Object) -> str | None:
+    """Where the object belongs when the DaemonSet is where it is."""
+    if manifest["kind"] in CLUSTER_SCOPED:
+        return None
+    if manifest["metadata"]["name"] in IN_KUBE_SYSTEM:
+        return "kube-system"
+    home: str = daemonset["metadata"]["namespace"]
+    return home
 
 
 def settings(manifests: list[Object]) -> dict[str, str]:
@@ -117,7 +130,7 @@ def test_overlays_render(overlay: str) -> None:
     """An overlay gives valid manifests, and a DaemonSet that keeps the contract."""
     manifests = render(KUSTOMIZE / "overlays" / overlay)
     assert_sound(manifests, OLDEST, NEWEST)
-    assert_contract(one(manifests, "DaemonSet"))
+    assert_contract(one(manifests, "DaemonSet"), namespace_of(overlay))
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -151,8 +164,22 @@ def test_recommended_labels_are_on_the_pods() -> None:
     }
 
 
-def test_changed_capacity_rolls_the_daemonset(tmp_path: Path) -> None:
-    """Another capacity is another ConfigMap, so the pods are replaced."""
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_components_follow_the_daemonset_to_its_own_namespace(
+    component: str, tmp_path: Path
+) -> None:
+    """On OpenShift what a component adds is where the agents are, with the names that they use."""
+    manifests = render_with(tmp_path, "openshift", [component])
+    assert_sound(manifests, COMPONENTS[component], NEWEST)
+    assert one(manifests, "DaemonSet")["metadata"]["namespace"] == "numa-trio"
+    *first, _ = the_container(one(manifests, "DaemonSet"))["envFrom"]
+    for source in first:
+        assert one(manifests, "ConfigMap", source["configMapRef"]["name"])
+
+
+@pytest.mark.parametrize("overlay", ["kubeadm", "openshift"])
+def test_changed_capacity_rolls_the_daemonset(overlay: str, tmp_path: Path) -> None:
+    """Another capacity is another ConfigMap, so the pods are replaced; its namespace may move."""
     generator = {
         "name": "numa-resource-plugin",
         "namespace": "kube-system",
@@ -160,7 +187,7 @@ def test_changed_capacity_rolls_the_daemonset(tmp_path: Path) -> None:
         "literals": ["NUMA_CAPACITY=12"],
     }
     before = render(KUSTOMIZE / "base")
-    after = render_with(tmp_path, "kubeadm", [], configMapGenerator=[generator])
+    after = render_with(tmp_path, overlay, [], configMapGenerator=[generator])
     assert_sound(after, OLDEST)
     assert one(after, "ConfigMap")["data"] == {"NUMA_CAPACITY": "12"}
     assert the_container(one(before, "DaemonSet")) != the_container(one(after, "DaemonSet"))
@@ -234,7 +261,7 @@ def test_counting_mounts_the_pod_resources_directory_and_nothing_else(
     assert f"| Pod resources | `{path}` |" in (
         (REPOSITORY / f"docs/distributions/{overlay}.md").read_text()
     )
-    assert_contract(daemonset)
+    assert_contract(daemonset, namespace_of(overlay))
     the_container(daemonset)["envFrom"].pop(0)
     assert daemonset == plain
 
@@ -249,6 +276,18 @@ def test_what_is_counted_can_be_changed(tmp_path: Path) -> None:
     manifests = render_with(tmp_path, "k0s", ["counting"], **generators)
     assert_sound(manifests, OLDEST)
     assert settings(manifests) == {"NUMA_CAPACITY": "100", "NUMA_COUNTED": "cpu,memory"}
+
+
+def test_openshift_applies_its_constraints_to_the_namespace() -> None:
+    """OpenShift passes over some namespaces by name, and all with a run level; not this one."""
+    manifests = render(KUSTOMIZE / "overlays/openshift")
+    (namespace,) = (m["metadata"] for m in manifests if m["kind"] == "Namespace")
+    assert one(manifests, "DaemonSet")["metadata"]["namespace"] == namespace["name"]
+    assert namespace["name"] != "default"
+    assert not namespace["name"].startswith(("kube-", "openshift"))
+    assert "openshift.io/run-level" not in namespace["labels"]
+    assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
+    assert namespace["annotations"]["openshift.io/node-selector"] == ""
 
 
 def test_openshift_role_names_the_constraints() -> None:

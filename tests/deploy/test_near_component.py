@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from deploy.contract import assert_contract, the_container
-from deploy.manifests import KUSTOMIZE, OVERLAYS, REPOSITORY, documents
+from deploy.manifests import KUSTOMIZE, OVERLAYS, REPOSITORY, documents, namespace_of
 from deploy.schemas import NEWEST, OLDEST, assert_valid
 from deploy.test_kustomize import assert_sound, one, render, render_with, settings, unmount
 from numa_trio.locality.target import Kind
@@ -64,7 +64,7 @@ def test_parts_of_the_host_are_mounted_read_only_at_their_own_paths(
         mount, host_path = unmount(daemonset, name)
         assert mount == {"name": name, "mountPath": root + source["path"], "readOnly": True}
         assert host_path == source
-    assert_contract(daemonset)
+    assert_contract(daemonset, namespace_of(overlay))
     the_container(daemonset)["envFrom"].pop(0)
     assert daemonset == plain
 
@@ -135,11 +135,10 @@ def test_readme_example_sets_targets_and_leaves_a_part_out(tmp_path: Path) -> No
 def test_targets_come_from_a_file(overlay: str, tmp_path: Path) -> None:
     """The user's ConfigMap is mounted, where the setting says, and a change replaces the pods."""
     names = []
+    file = FILE | LABELS | {"namespace": namespace_of(overlay)}
     for content in ("data: /var/lib/elasticsearch\n", "data: /srv\n"):
         (tmp_path / "near.yaml").write_text(content)
-        manifests = render_with(
-            tmp_path, overlay, ["near", "near-file"], configMapGenerator=[FILE | LABELS]
-        )
+        manifests = render_with(tmp_path, overlay, ["near", "near-file"], configMapGenerator=[file])
         assert_sound(manifests, OLDEST, NEWEST)
         config = one(manifests, "ConfigMap", "numa-near")
         pod = one(manifests, "DaemonSet")["spec"]["template"]["spec"]
