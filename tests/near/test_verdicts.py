@@ -85,6 +85,7 @@ def test_node_above_kubelets_is_not_offered(tree: HostTree) -> None:
     assert verdict.reason == (
         "it is near node 64; kubelet can align containers to nodes 0 to 63 only"
     )
+    assert str(verdict) == f"0000:09:00.0 → node 64: {verdict.reason}"
 
 
 @pytest.mark.parametrize(

@@ -156,8 +156,7 @@ class NearResources:
             if verdict.reason and (earlier is None or earlier.reason != verdict.reason):
                 absent = verdict.resolution.outcome is Outcome.ABSENT
                 level = logging.INFO if absent else logging.WARNING
-                target = verdict.resolution.target
-                log.log(level, "Not near: %s (%s): %s", verdict.name, target, verdict.reason)
+                log.log(level, "Not advertising %s: %s", verdict.local_name, verdict)
             for note in verdict.resolution.notes:
                 if earlier is None or note not in earlier.resolution.notes:
                     log.info("%s: %s", verdict.local_name, note)
@@ -182,7 +181,7 @@ def _tell_offered(verdict: NearVerdict, resource: NumaResource) -> None:
     none = "" if verdict.numa_nodes else "; it aligns nothing"
     log.info(
         "Advertising %s as %s: %d%s%s",
-        verdict.resolution,
+        verdict,
         resource.name,
         resource.capacity,
         several,

@@ -41,6 +41,10 @@ class NearVerdict:
         """The name of the resource, without the domain."""
         return f"near-{self.name}"
 
+    def __str__(self) -> str:
+        """The way from the target to its nodes, and why it is not offered, if it is not."""
+        return str(evolve(self.resolution, reason=self.reason))
+
 
 @frozen
 class NearLook:

@@ -80,7 +80,7 @@ class NearnessSeen:
         look = nearness.near.look
         own = [nearness.problem] if nearness.problem else []
         return cls(
-            [NearSeen(each.name, str(each.resolution), each.reason) for each in look.verdicts],
+            [NearSeen(each.name, str(each), each.reason) for each in look.verdicts],
             [*own, *look.problems],
             nearness.looked,
         )
