@@ -142,7 +142,9 @@ async def test_slots_left_behind_are_healthy_while_kubelet_starts(
     rig.see(there("data", 1))
     assert rig.resource("near-data").left_behind == {1: (0,)}
     assert rig.healthy("near-data") == 3
-    rig.near.kubelet_appeared()
+    rig.near.kubelet_appeared(trio.current_time() - 60)
+    assert rig.healthy("near-data") == 3
+    rig.near.kubelet_appeared(trio.current_time())
     assert rig.healthy("near-data") == 4
     rig.given = None
     await trio.sleep(59)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from agent.kubelet_fakes import FakeKubelet, FakeServer, HandWatch, advertise, offer
@@ -306,3 +306,18 @@ async def test_cancelled_it_leaves_no_socket_behind(node: Node, autojump_clock: 
         await node.streaming()
         running.cancel_scope.cancel()
     assert [path.name for path in node.watch.directory.iterdir()] == ["kubelet.sock"]
+
+
+async def test_tells_when_an_old_kubelet_began(node: Node, autojump_clock: MockClock) -> None:
+    """An agent that starts beside it waits for nothing that only a new kubelet needs."""
+    made: list[float] = []
+    node.start_kubelet()
+    status = node.kubelet_socket.path.stat()
+    os.utime(node.kubelet_socket.path, (status.st_atime, status.st_mtime - 3600))
+    scope = evolve(node.scope, on_generation=made.append)
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(supervise, node.kubelet_socket, scope)
+        await node.streaming()
+        nursery.cancel_scope.cancel()
+    assert made == [pytest.approx(began - 3600, abs=60)]

@@ -126,7 +126,7 @@ class Counting:
         self.counted.refresh()
 
     def kubelet_appeared(self, at: float) -> None:
-        """A new kubelet.sock appeared `at` that time, in Trio's seconds."""
+        """There is a kubelet.sock, made `at` that time, in Trio's seconds; it may be an old one."""
         self._appeared = at
         self._backoff.reset()
         self.look_within(0.0)

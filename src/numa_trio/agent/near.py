@@ -58,9 +58,14 @@ class NearResources:
                 self._lose(name, advertised)
         return look != before
 
-    def kubelet_appeared(self) -> None:
-        """A new kubelet will soon admit the running pods again."""
-        self._admits_again_until = trio.current_time() + _ADMITS_AGAIN
+    def kubelet_appeared(self, at: float) -> None:
+        """There is a kubelet.sock, made `at` that time, in Trio's seconds.
+
+        A kubelet that has just started will soon admit the running pods again.
+        """
+        self._admits_again_until = at + _ADMITS_AGAIN
+        if trio.current_time() >= self._admits_again_until:
+            return
         for advertised in self._slots.values():
             advertised.update(advertised.resource.with_unhealthy(()))
 

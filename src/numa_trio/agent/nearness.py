@@ -40,8 +40,8 @@ class Near(Protocol):
     def see(self, look: NearLook) -> bool:
         """Offer what was found now; returns whether that is other than before."""
 
-    def kubelet_appeared(self) -> None:
-        """A new kubelet will soon admit the running pods again."""
+    def kubelet_appeared(self, at: float) -> None:
+        """There is a kubelet.sock, made `at` that time, in Trio's seconds."""
 
 
 @define(eq=False)

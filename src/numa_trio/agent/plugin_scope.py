@@ -28,7 +28,7 @@ _RAN_WELL = 60.0
 class PluginScope:
     """One server task a resource and one registration task, which live and die together.
 
-    `on_generation` is called with the time, in Trio's seconds, when a new kubelet.sock appeared.
+    `on_generation` is called with the time, in Trio's seconds, when kubelet.sock was made.
     """
 
     resources: AdvertisedResources
@@ -52,12 +52,12 @@ class PluginScope:
                 nursery.start_soon(serve_resource, advertised, path, self.watch)
         raise AssertionError("arrivals() does not end")
 
-    def generation_appeared(self, at: float) -> None:
-        """A new kubelet.sock appeared `at` that time, in Trio's seconds."""
+    def generation_appeared(self, at: float, made: float) -> None:
+        """There is a kubelet.sock for us `at` that time, `made` maybe before, in Trio's seconds."""
         self.counts.kubelet_generations += 1
         for advertised in self.resources:
             advertised.counts.generation_appeared(at)
-        self.on_generation(at)
+        self.on_generation(made)
 
     def failed(self) -> None:
         """The scope failed, and with it every registration."""
@@ -74,9 +74,10 @@ async def supervise(kubelet_socket: KubeletSocket, scope: PluginScope) -> NoRetu
     appeared = trio.current_time()
     while True:
         generation = await kubelet_socket.appeared()
+        made = trio.current_time() - generation.age()
         # No older than the socket before it, nor than our own start, whatever the wall clock.
-        appeared = max(appeared, trio.current_time() - generation.age())
-        scope.generation_appeared(appeared)
+        appeared = max(appeared, made)
+        scope.generation_appeared(appeared, made)
         log.info("Kubelet's socket %s is there: serving and registering", kubelet_socket.path)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_run_again_if_it_fails, scope)

@@ -200,7 +200,7 @@ class Agent:
 
     def _kubelet_appeared(self, at: float) -> None:
         if self.nearness:
-            self.nearness.near.kubelet_appeared()
+            self.nearness.near.kubelet_appeared(at)
         if self.counting:
             self.counting.kubelet_appeared(at)
 
