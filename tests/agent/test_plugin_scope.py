@@ -75,6 +75,7 @@ async def test_waits_for_kubelet_and_says_so_once(
     node: Node, autojump_clock: MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without kubelet.sock nothing is served, and waking up for nothing says nothing."""
+    caplog.set_level(logging.INFO)
     nursery.start_soon(node.supervise)
     for _ in range(5):
         await trio.sleep(10)

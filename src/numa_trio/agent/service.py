@@ -19,6 +19,7 @@ from numa_trio.agent.monitor.http import serve_http
 from numa_trio.agent.monitor.http_counts import HttpCounts
 from numa_trio.agent.monitor.observation import Observer
 from numa_trio.agent.monitor.routes import Routes
+from numa_trio.agent.outages import warn_of_outages
 from numa_trio.agent.plugin_scope import PluginScope, supervise
 from numa_trio.agent.settling import settle
 from numa_trio.agent.status import ResourceStatus
@@ -141,6 +142,7 @@ class Agent:
                 log.info("Removed sockets of earlier instances: %s", ", ".join(removed))
             await nursery.start(self.watch.run)
             nursery.start_soon(supervise, self.kubelet_socket, self.scope)
+            nursery.start_soon(warn_of_outages, self.resources)
             nursery.start_soon(self.discovery.follow)
             if self.nearness:
                 nursery.start_soon(self.nearness.follow)

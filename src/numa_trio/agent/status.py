@@ -59,7 +59,7 @@ class ResourceStatus:
 
     def serving_refused(self, obstacle: str) -> None:
         """Our socket cannot be bound."""
-        with self._change(obstacle):
+        with self._change(obstacle, logging.WARNING):
             self.serving = False
 
     def socket_displaced(self, obstacle: str) -> None:
@@ -82,7 +82,8 @@ class ResourceStatus:
     def registration_failed(self, outcome: Outcome, obstacle: str) -> None:
         """Kubelet was asked to register the resource, and did not."""
         self.counts.registration_tried(outcome)
-        with self._change(obstacle):
+        refused = outcome is Outcome.REFUSED
+        with self._change(obstacle, logging.WARNING if refused else logging.INFO):
             self.registered = False
 
     def registration_ended(self, ending: Ending, obstacle: str | None = None) -> None:
@@ -116,7 +117,8 @@ class ResourceStatus:
             await self._changed.next().wait()
 
     @contextmanager
-    def _change(self, obstacle: str | None = None) -> Iterator[None]:
+    def _change(self, obstacle: str | None = None, level: int = logging.INFO) -> Iterator[None]:
+        """What a restart of kubelet brings about is information; `level` is for the rest."""
         before = self.phase
         yield
         after = self.phase
@@ -131,5 +133,5 @@ class ResourceStatus:
                 log.info("%s: its stream ended", self.name, extra={"phase": after})
         if obstacle and obstacle != self.obstacle:
             self.obstacle = obstacle
-            log.warning("%s: %s", self.name, obstacle, extra={"phase": after})
+            log.log(level, "%s: %s", self.name, obstacle, extra={"phase": after})
         self._changed.happen()

@@ -60,13 +60,13 @@ class KubeletSocket:
             generation = SocketIdentity.at(self.path)
             self._log_new(None if generation else self._absence())
         except OSError as error:
-            self._log_new(self._secrecy(error))
+            self._log_new(self._secrecy(error), logging.WARNING)
             raise
         return generation
 
-    def _log_new(self, problem: str | None) -> None:
+    def _log_new(self, problem: str | None, level: int = logging.INFO) -> None:
         if problem and problem != self._last_problem:
-            log.warning("Waiting for kubelet: %s", problem)
+            log.log(level, "Waiting for kubelet: %s", problem)
         self._last_problem = problem
 
     def _secrecy(self, error: OSError) -> str:
