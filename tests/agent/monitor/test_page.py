@@ -77,7 +77,7 @@ async def test_shows_each_node_with_what_it_has() -> None:
     card = page.text("node-1")
     for expected in (
         "Node 1",
-        "streaming",
+        "offered",
         "numa-align/numa-1",
         "for 1 min",
         "4: 4-7",
@@ -99,8 +99,8 @@ async def test_shows_what_is_missing() -> None:
     assert "kubelet  there is none" in troubles
     assert "nodes 0-2  no socket of ours is served; last trouble: it was removed" in troubles
     assert troubles.count("it was removed") == 1
-    assert "waiting" in page.text("node-2")
-    assert "not streaming for 1 min" in page.text("node-2")
+    assert "not served" in page.text("node-2")
+    assert "not offered for 1 min" in page.text("node-2")
 
 
 async def test_shows_nodes_that_are_not_advertised_and_nodes_that_went() -> None:
@@ -148,13 +148,13 @@ async def test_a_card_lists_each_resource_of_its_node() -> None:
     lines = page.text("node-1")
     assert lines.index("numa-align/numa-1 ") < lines.index("numa-align/near-data")
     assert lines.index("numa-align/near-data") < lines.index("numa-align/numa-1-cpu")
-    assert "for 1 min : 28 of 32 healthy, 3 containers" in lines
+    assert "offered for 1 min : 28 of 32 healthy, 3 containers" in lines
     assert "100, healthy" in lines
-    assert "waiting" in lines
-    assert "not streaming for 1 min : 100 of 100 healthy, 0 containers" in page.text("node-0")
+    assert "not served" in lines
+    assert "not offered for 1 min : 100 of 100 healthy, 0 containers" in page.text("node-0")
     assert "Any node" in page.text("node-any")
     assert "unhealthy" in page.text("node-any")
-    assert "near-net   for 1 min : 5, unhealthy, 0 containers" in page.text("node-any")
+    assert "near-net   offered for 1 min : 5, unhealthy, 0 containers" in page.text("node-any")
     assert "near-data  no socket of ours is served; last trouble: no room" in page.text("troubles")
 
 
@@ -197,10 +197,13 @@ async def test_shows_what_cannot_be_counted_and_how_old_the_counts_are() -> None
 
 async def test_shows_what_is_not_near() -> None:
     """Names that are not offered, and what is wrong, are troubles."""
-    troubles = parse(observe(in_phase(Phase.STREAMING), nearness=nearness_seen())).text("troubles")
+    page = parse(observe(in_phase(Phase.STREAMING), nearness=nearness_seen()))
+    troubles = page.text("troubles")
     assert "near-fabric  net:eth9: it is not there" in troubles
     assert "near  NUMA_NEAR: 'cpu=/data': expected another name" in troubles
     assert "near-data" not in troubles
+    assert "near-data" in page.text("near")
+    assert "/data → nvme0n1 → 0000:01:00.0 → node 1" in page.text("near")
 
 
 async def test_a_large_machine_has_a_map_and_stays_small() -> None:

@@ -122,7 +122,7 @@ async def test_draws_the_machine(shown: Shown) -> None:
         "cpus": 8,
         "bars": 2,
         "distances": 4,
-        "states": ["streaming", "streaming"],
+        "states": ["offered", "offered"],
         "side_by_side": True,
     }
     assert await shown.ask(shown.chromium.complaints) == []
@@ -215,7 +215,7 @@ async def test_a_refresh_exchanges_only_what_changed(shown: Shown) -> None:
     resources[3].counts.registration_tried(Outcome.REFUSED)
     await shown.wait_for("document.title.startsWith('not ready')")
     assert await shown.run("return document.querySelector('#node-3 .state').innerText") == (
-        "registered"
+        "not watched"
     )
     assert await shown.run("return changing.isConnected") is False
     assert await shown.run("return looked_at.isConnected") is True

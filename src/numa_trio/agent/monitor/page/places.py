@@ -17,6 +17,13 @@ _TONES = {
 }
 
 
+_WORDS = {
+    Phase.WAITING: "not served",
+    Phase.SERVING: "not registered",
+    Phase.REGISTERED: "not watched",
+    Phase.STREAMING: "offered",
+}
+
 # Worst first.
 _SEVERITY = ("bad", "busy", "good")
 
@@ -64,7 +71,7 @@ class Place:
 
 
 def _state(advertised: AdvertisedResource) -> str:
-    return advertised.status.phase if advertised.resource.healthy else "unhealthy"
+    return _WORDS[advertised.status.phase] if advertised.resource.healthy else "unhealthy"
 
 
 def _tone(advertised: AdvertisedResource) -> str:

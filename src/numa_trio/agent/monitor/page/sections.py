@@ -33,7 +33,7 @@ def page_sections(observed: Observation, host: str) -> Iterator[Markup]:
         yield _map(places)
     yield square_pattern()
     yield element("section", *(_card(place, observed.now) for place in places), id="nodes")
-    yield element("div", *_distances(nodes), _history(observed), id="below")
+    yield element("div", *_distances(nodes), *_near(observed), _history(observed), id="below")
     yield _footer(observed, host)
 
 
@@ -116,10 +116,10 @@ def _card(place: Place, now: Moment) -> Markup:
 
 def _resource_line(advertised: AdvertisedResource, now: Moment) -> Markup:
     status = advertised.status
-    streaming = "" if status.phase is Phase.STREAMING else "not streaming "
+    offered = "offered" if status.phase is Phase.STREAMING else "not offered"
     since = element(
         "time",
-        f"{streaming}for {format_duration(now.seconds_since(status.since))}",
+        f"{offered} for {format_duration(now.seconds_since(status.since))}",
         datetime=status.since.rfc3339,
         title=f"since {status.since.rfc3339}",
     )
@@ -195,6 +195,20 @@ def _distances(nodes: Sequence[NumaNode]) -> Iterator[Markup]:
             element("p", "From the node of the row to the node of the column; 10 is local."),
             element("div", distance_table(nodes), class_="scroll"),
             id="distances",
+        )
+
+
+def _near(observed: Observation) -> Iterator[Markup]:
+    """The way from each name that is offered to its nodes; the others are among the troubles."""
+    offered = (
+        [one for one in observed.nearness.names if not one.reason] if observed.nearness else []
+    )
+    if offered:
+        yield element(
+            "section",
+            element("h2", "Near"),
+            element("dl", *(_fact(f"near-{one.name}", one.found) for one in offered)),
+            id="near",
         )
 
 
