@@ -214,6 +214,13 @@ def known_variables() -> dict[str, str]:
     }
 
 
+def defaults() -> dict[str, str]:
+    """The text that each variable is taken to have where it is not set."""
+    return {
+        variable_name(attribute): variable.default for attribute, variable in _declared_variables()
+    }
+
+
 def load_settings(variables: Mapping[str, str]) -> Settings:
     """Read the settings; raises `BadConfiguration` that names every bad value at once.
 

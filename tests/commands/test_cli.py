@@ -7,6 +7,7 @@ import pytest
 
 from numa_trio import __version__
 from numa_trio.cli import main
+from numa_trio.settings import known_variables
 
 
 def test_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,3 +58,20 @@ def test_a_reader_that_has_seen_enough_is_no_error_to_tell_of(words: list[str]) 
         said = child.stderr.read()
         assert child.wait(timeout=60) == 1
     assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize("columns", ["60", "200"])
+def test_help_of_run_has_each_variable_with_its_default(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str
+) -> None:
+    """Within the terminal's width, however long the names, and no word is broken."""
+    monkeypatch.setenv("COLUMNS", columns)
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    output = capsys.readouterr().out
+    assert "\n  NUMA_CAPACITY (default: 100)\n" in output
+    assert "\n  NUMA_POD_RESOURCES_INTERVAL (default: 10)\n" in output
+    assert max(map(len, output.splitlines())) <= int(columns)
+    words = set(output.split())
+    for meaning in known_variables().values():
+        assert set(meaning.split()) <= words

@@ -174,10 +174,10 @@ def test_the_table_shows_each_node_in_a_line(
     rows = table_of(plant_machine(tmp_path, "two-sockets"), capsys).splitlines()
     cells = [re.split(r"  +", row.strip()) for row in rows]
     assert cells[0][0] == "Node"
-    first = ["0", "0-3", "4", "4 GiB", "10 to 0; 21 to 1"]
+    first = ["0", "0-3", "4", "4 GiB", "0 at 10; 1 at 21"]
     pages = ["2 MiB: 500 of 512 free, 1 GiB: 0 of 2 free", "yes"]
     assert cells[2] == first + pages
-    assert cells[3] == ["1", "4-7", "4", "4 GiB", "10 to 1; 21 to 0", "none", "yes"]
+    assert cells[3] == ["1", "4-7", "4", "4 GiB", "1 at 10; 0 at 21", "none", "yes"]
 
 
 def test_the_table_says_which_nodes_are_not_advertised_and_why(
@@ -239,7 +239,7 @@ def test_nothing_is_cut_off_in_a_pipe(
     assert [row.split()[:2] for row in rows] == [
         [str(node), format_list(those)] for node, those in cpus.items()
     ]
-    assert all(f"{distance} to {distance - 10}" in rows[0] for distance in range(10, 74))
+    assert all(f"{distance - 10} at {distance}" in rows[0] for distance in range(10, 74))
 
 
 def test_nothing_is_cut_off_in_a_narrow_terminal(tmp_path: Path) -> None:

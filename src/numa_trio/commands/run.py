@@ -8,13 +8,39 @@ import sys
 HELP = "Serve the NUMA nodes of this machine to kubelet, until SIGTERM or SIGINT."
 
 
+_VARIABLES = "environment variables:"
+
+
+class _Help(argparse.HelpFormatter):
+    """Lists the environment variables, which takes modules that the agent does without."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text == _VARIABLES:
+            return _describe_variables(width)
+        return super()._fill_text(text, width, indent)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """List the environment variables in the help; there are no options."""
-    from numa_trio.settings import known_variables
+    parser.formatter_class = _Help
+    parser.epilog = _VARIABLES
 
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    lines = [f"  {name:<24}{meaning}" for name, meaning in known_variables().items()]
-    parser.epilog = "\n".join(["environment variables:", *lines])
+
+def _describe_variables(width: int) -> str:
+    """Each variable with its default, and below it what it means; words are not broken."""
+    import textwrap
+
+    from numa_trio.settings import defaults, known_variables
+
+    unset = defaults()
+    lines = [_VARIABLES]
+    for name, meaning in known_variables().items():
+        lines.append(f"  {name}" + (f" (default: {unset[name]})" if unset[name] else ""))
+        words = textwrap.wrap(
+            meaning, max(width - 6, 20), break_long_words=False, break_on_hyphens=False
+        )
+        lines += (f"      {line}" for line in words)
+    return "\n".join(lines)
 
 
 def main(_arguments: argparse.Namespace) -> int:

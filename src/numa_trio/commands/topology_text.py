@@ -131,11 +131,11 @@ def _cpus(node: "NumaNode") -> str:
 
 
 def _distances(node: "NumaNode") -> str:
-    """Each distance with the nodes to which it applies, the nearest first."""
+    """The nodes at each distance, the nearest first."""
     from numa_trio.topology.lists import format_list
 
     nodes = node.nodes_by_distance.items()
-    return "; ".join(f"{distance} to {format_list(ids)}" for distance, ids in nodes) or "unknown"
+    return "; ".join(f"{format_list(ids)} at {distance}" for distance, ids in nodes) or "unknown"
 
 
 def _huge_pages(huge_pages: "Iterable[HugePages]") -> str:
