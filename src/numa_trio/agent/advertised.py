@@ -1,5 +1,6 @@
 """The resources that this agent advertises, each with its server and its status."""
 
+import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
@@ -14,6 +15,8 @@ from numa_trio.agent.status import ResourceStatus
 from numa_trio.plugin.messages import DevicePlugin, Registration
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.repeated_event import RepeatedEvent
+
+log = logging.getLogger(__name__)
 
 
 class Server(Protocol):
@@ -68,6 +71,16 @@ class AdvertisedResource:
         if resource != self.resource:
             self.resource = resource
             self.server.update(resource)
+
+    def set_health(self, trouble: str | None) -> None:
+        """Let all its devices be unhealthy for this reason, or healthy again if there is none."""
+        if self.resource.healthy is (trouble is None):
+            return
+        self.update(self.resource.with_health(trouble is None))
+        if trouble:
+            log.warning("%s is unhealthy: %s", self.resource.name, trouble)
+        else:
+            log.info("%s is healthy again", self.resource.name)
 
 
 @define(eq=False)

@@ -17,10 +17,10 @@ from attrs import define, field
 
 from numa_trio.agent.backoff import Backoff
 from numa_trio.agent.moment import Moment
+from numa_trio.agent.turn import Turn
 from numa_trio.kubelet.errors import PodResourcesUnavailable
 from numa_trio.kubelet.socket_file import SocketIdentity
 from numa_trio.plugin.holdings import Allocatable, ContainerHoldings
-from numa_trio.repeated_event import RepeatedEvent
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +97,7 @@ class Counting:
     _life: SocketIdentity | None = field(default=None, init=False)
     _met: tuple[SocketIdentity, float] | None = field(default=None, init=False)
     _appeared: float | None = field(default=None, init=False)
-    _due: float = field(init=False, factory=trio.current_time)
-    _hastened: RepeatedEvent = field(init=False, factory=RepeatedEvent)
+    _turn: Turn = field(init=False, factory=Turn)
     _backoff: Backoff = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -111,10 +110,7 @@ class Counting:
 
     def look_within(self, seconds: float) -> None:
         """Ask kubelet before that time is over, rather than at the next turn."""
-        due = trio.current_time() + seconds
-        if due < self._due:
-            self._due = due
-            self._hastened.happen()
+        self._turn.hasten(trio.current_time() + seconds)
 
     def allocated(self, device_ids: Sequence[Sequence[str]]) -> None:
         """Kubelet was told that containers may have these devices, of whichever resource."""
@@ -150,7 +146,7 @@ class Counting:
                 while outcome is not Look.FAILED and connected == self._identity():
                     outcome = await self._look(kubelet)
                     self._note(outcome)
-                    await self._until_due()
+                    await self._turn.come()
 
     def _identity(self) -> SocketIdentity | None:
         """The socket that is there; None if there is none, or nobody can tell."""
@@ -163,18 +159,10 @@ class Counting:
         self.looks[outcome] += 1
         if outcome is Look.ANSWERED:
             self._backoff.reset()
-            self._due = trio.current_time() + self.interval
+            self._turn.at = trio.current_time() + self.interval
         else:
             self.counted.refresh()
-            self._due = trio.current_time() + self._backoff.next_delay()
-
-    async def _until_due(self) -> None:
-        over = False
-        while not over:
-            hastened = self._hastened.next()
-            with trio.move_on_at(self._due) as waiting:
-                await hastened.wait()
-            over = waiting.cancelled_caught
+            self._turn.at = trio.current_time() + self._backoff.next_delay()
 
     async def _look(self, kubelet: PodResources) -> Look:
         life = self._identity()

@@ -95,10 +95,10 @@ class Discovery:
             if advertised is None:
                 self._meet(verdict)
             elif verdict.certain:
-                self._set_health(advertised, verdict.reason)
+                advertised.set_health(verdict.reason)
         for node, advertised in self._slots.items():
             if node not in verdicts:
-                self._set_health(advertised, "the node is offline")
+                advertised.set_health("the node is offline")
         self.machine = machine
 
     def _tell_remarks(self, machine: Machine) -> None:
@@ -122,15 +122,6 @@ class Discovery:
             log.info("Advertising node %d as %s: %d", node, resource.name, resource.capacity)
         elif self.machine is None or node not in {known.id for known in self.machine.nodes}:
             log.info("Not advertising node %d: %s", node, verdict.reason)
-
-    def _set_health(self, advertised: AdvertisedResource, trouble: str | None) -> None:
-        if advertised.resource.healthy is (trouble is None):
-            return
-        advertised.update(advertised.resource.with_health(trouble is None))
-        if trouble:
-            log.warning("%s is unhealthy: %s", advertised.resource.name, trouble)
-        else:
-            log.info("%s is healthy again", advertised.resource.name)
 
 
 def _describe(node: NumaNode) -> str:

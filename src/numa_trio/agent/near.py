@@ -106,9 +106,9 @@ class NearResources:
             before = advertised.resource
             advertised.update(self._placed(before, verdict, given))
             _tell_moved(before, advertised.resource, verdict)
-            _set_health(advertised, None)
+            advertised.set_health(None)
         elif verdict.certain:
-            _set_health(advertised, verdict.reason)
+            advertised.set_health(verdict.reason)
 
     def _placed(
         self, resource: NumaResource, verdict: NearVerdict, given: _DeviceNodes | None
@@ -142,7 +142,7 @@ class NearResources:
                 if names
                 else (f"{given} is no longer a name of anything")
             )
-        _set_health(advertised, reason)
+        advertised.set_health(reason)
 
     def _tell(self, before: NearLook, look: NearLook) -> None:
         """Log what is new: what is wrong, and what is not offered."""
@@ -193,16 +193,6 @@ def _tell_offered(verdict: NearVerdict, resource: NumaResource) -> None:
         none,
         extra={"nodes": list(verdict.numa_nodes)},
     )
-
-
-def _set_health(advertised: AdvertisedResource, trouble: str | None) -> None:
-    if advertised.resource.healthy is (trouble is None):
-        return
-    advertised.update(advertised.resource.with_health(trouble is None))
-    if trouble:
-        log.warning("%s is unhealthy: %s", advertised.resource.name, trouble)
-    else:
-        log.info("%s is healthy again", advertised.resource.name)
 
 
 def _nodes(nodes: tuple[int, ...]) -> str:

@@ -12,11 +12,11 @@ import trio
 from attrs import define, field
 
 from numa_trio.agent.looking import Found, NoAnswer
+from numa_trio.agent.turn import Turn
 from numa_trio.agent.uevents import follow_uevents
 from numa_trio.kubelet.mounts import follow_mounts
 from numa_trio.near.verdicts import NearLook
 from numa_trio.plugin.environment import NodeFacts
-from numa_trio.repeated_event import RepeatedEvent
 from numa_trio.topology.machine import Machine
 
 log = logging.getLogger(__name__)
@@ -62,10 +62,9 @@ class Nearness:
     tell: Callable[[Mapping[int, NodeFacts]], None] = lambda _facts: None
     problem: str | None = field(default=None, init=False)
     looked: bool = field(default=False, init=False)
-    _due: float = field(init=False, factory=trio.current_time)
+    _turn: Turn = field(init=False, factory=Turn)
     _not_before: float = field(init=False, factory=trio.current_time)
     _event: bool = field(init=False, default=False)
-    _hastened: RepeatedEvent = field(init=False, factory=RepeatedEvent)
 
     async def follow(self) -> NoReturn:
         """Look now, every `interval` seconds, and soon after each event, for ever."""
@@ -82,7 +81,7 @@ class Nearness:
             if self.mount_table:
                 nursery.start_soon(follow_mounts, self.happened, self.mount_table)
             while True:
-                await self._until_due()
+                await self._turn.come()
                 await self._look_safely()
         raise AssertionError("the loop does not end")
 
@@ -92,18 +91,7 @@ class Nearness:
         self._hasten(_SOON)
 
     def _hasten(self, seconds: float) -> None:
-        due = max(self._not_before, trio.current_time() + seconds)
-        if due < self._due:
-            self._due = due
-            self._hastened.happen()
-
-    async def _until_due(self) -> None:
-        over = False
-        while not over:
-            hastened = self._hastened.next()
-            with trio.move_on_at(self._due) as waiting:
-                await hastened.wait()
-            over = waiting.cancelled_caught
+        self._turn.hasten(max(self._not_before, trio.current_time() + seconds))
 
     async def _look_safely(self) -> None:
         after_event, self._event = self._event, False
@@ -120,7 +108,7 @@ class Nearness:
         self.looked = True
         now = trio.current_time()
         self._not_before = now + max(_PAUSE, _SHARE * cpu_seconds)
-        self._due = max(self._not_before, now + self.interval)
+        self._turn.at = max(self._not_before, now + self.interval)
         if self._event or after_event:
             self._hasten(_SOON if self._event else _LATER)
 
