@@ -18,7 +18,8 @@ from numa_trio.kubelet.rpc.wire import AnswerTooLarge, MalformedMessage
 from numa_trio.plugin.holdings import Allocatable, ContainerHoldings, MemoryBlock
 
 int64 = st.integers(-(2**63), 2**63 - 1)
-texts = st.text(max_size=300).filter(lambda text: text.isprintable())
+printable = st.characters(exclude_categories=["C", "Z"]) | st.just(" ")
+texts = st.text(printable, max_size=10) | st.text(printable, max_size=300)
 topologies = st.builds(
     api.TopologyInfo, nodes=st.lists(st.builds(api.NumaNode, id=int64), max_size=3)
 )
@@ -31,15 +32,15 @@ memory = st.builds(
 devices = st.builds(
     api.ContainerDevices,
     resource_name=texts,
-    device_ids=st.lists(texts, max_size=3),
+    device_ids=st.lists(texts, max_size=2),
     topology=st.none() | topologies,
 )
 containers = st.builds(
     api.ContainerResources,
     name=texts,
-    devices=st.lists(devices, max_size=3),
-    cpu_ids=st.lists(int64, max_size=5),
-    memory=st.lists(memory, max_size=3),
+    devices=st.lists(devices, max_size=2),
+    cpu_ids=st.lists(int64, max_size=3),
+    memory=st.lists(memory, max_size=2),
 )
 lists = st.builds(
     api.ListPodResourcesResponse,
@@ -48,16 +49,16 @@ lists = st.builds(
             api.PodResources,
             name=texts,
             namespace=texts,
-            containers=st.lists(containers, max_size=3),
+            containers=st.lists(containers, max_size=2),
         ),
-        max_size=3,
+        max_size=2,
     ),
 )
 allocatables = st.builds(
     api.AllocatableResourcesResponse,
-    devices=st.lists(devices, max_size=3),
-    cpu_ids=st.lists(int64, max_size=5),
-    memory=st.lists(memory, max_size=3),
+    devices=st.lists(devices, max_size=2),
+    cpu_ids=st.lists(int64, max_size=3),
+    memory=st.lists(memory, max_size=2),
 )
 
 
