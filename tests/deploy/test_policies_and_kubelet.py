@@ -7,14 +7,13 @@ import trio
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from deploy.admission import ValidatingPolicy, as_admitted
+from deploy.admission import ValidatingPolicy
+from deploy.kubelet_pods import pod_of
 from deploy.manifests import PARAMETERS
 from deploy.near_pods import NEAR_LET_IN, NEAR_NODES, NEAR_REFUSED
 from deploy.pods import LET_IN, REFUSED, Case, Object, container, pod, sidecar
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.admission import Verdict, admit
-from numa_trio.workloads.pod import Container, ContainerKind, Pod, Resources
-from numa_trio.workloads.quantity import parse_quantity
 from simulated import Cluster, cluster, machine
 
 # Nodes 0 and 1, then 2 and 3: room for every pod here, one at a time.
@@ -40,29 +39,6 @@ def add(on: Cluster, name: str, node: int, count: int) -> None:
     resource = NumaResource(name, (node,), count)
     on.plugins.resources[resource.name] = resource
     on.node.devices.update(resource.name, resource.devices())
-
-
-def resources_of(fields: Object) -> Resources:
-    requests, limits = (
-        {name: parse_quantity(amount) for name, amount in fields.get(kind, {}).items()}
-        for kind in ("requests", "limits")
-    )
-    return Resources(requests, limits)
-
-
-def pod_of(manifest: Object) -> Pod:
-    """The pod as kubelet starts it, init containers first."""
-    spec = as_admitted(manifest)["spec"]
-    init = [
-        (c, ContainerKind.SIDECAR if c.get("restartPolicy") == "Always" else ContainerKind.INIT)
-        for c in spec.get("initContainers", [])
-    ]
-    apps = [(c, ContainerKind.APP) for c in spec["containers"]]
-    containers = tuple(
-        Container(c["name"], resources_of(c["resources"]), kind) for c, kind in init + apps
-    )
-    pod_level = spec.get("resources")
-    return Pod("pod", containers, resources=resources_of(pod_level) if pod_level else None)
 
 
 def verdict_on(manifest: Object) -> Verdict:
