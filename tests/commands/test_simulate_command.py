@@ -20,7 +20,10 @@ from numa_trio.simulator import agent_child, trial
 from numa_trio.simulator.machine_file import shipped_machines
 
 PYTHON = sys.executable
+PAGE = (Path(__file__).parents[2] / "docs/simulate.md").read_text()
+MISTAKES = re.search(r"two mistakes.*?```yaml\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PINNED_POD = ["--pod", EXAMPLES / "pinned-pod.yaml"]
 
 # The machine and the pods whose verdicts were seen with a real kubelet 1.36.
 SMALL_MACHINE = """
@@ -70,17 +73,18 @@ def test_built_in_pods_come_out_right(capsys: pytest.CaptureFixture[str]) -> Non
     out = capsys.readouterr().out
     assert re.search(r"\d\.\d\d s  kubelet was killed", out)
     assert out.count("numa-align/numa-1: 100 of 100 devices healthy") == 2
-    assert re.search(r"^pinned +app +runs +0 +\S+ +0 +NUMA_NODE=0 *$", out, re.MULTILINE)
-    assert re.search(r"^with-init +init \(init\) +runs +0 .* NUMA_NODE=0 *$", out, re.MULTILINE)
-    assert re.search(r"^near-the-data +app +runs +1 .* NUMA_NODE=1 *$", out, re.MULTILINE)
-    assert re.search(r"^init-elsewhere +refused *$", out, re.MULTILINE)
-    assert re.search(
-        r"^init-elsewhere, too-many-cpus, two-nodes: TopologyAffinityError: Pod was rejected: ",
-        out,
-        re.MULTILINE,
-    )
-    assert "half-a-cpu/app: not pinned to CPUs: cpu 500m is not a whole number of CPUs" in out
-    assert "Each of the 10 pods got what its manifest asks for" in out
+    assert "Machine two-node-server, topology manager policy single-numa-node, scope con" in out
+    for row in (
+        r"pinned +app +numa-0 +pinned +0 +\S+ +0 +NUMA_NODE=0",
+        r"with-init +init \(init\) +numa-0 +pinned +0 .* NUMA_NODE=0",
+        r"near-the-data +app +near-data +pinned +1 .* NUMA_NODE=1",
+        r"half-a-cpu +app +numa-1 +unpinned +any +shared +1 +NUMA_NODE=1",
+        r"init-elsewhere +numa-1 +refused",
+        "init-elsewhere: refused: TopologyAffinityError: Pod was rejected: .*",
+    ):
+        assert re.search(f"^{row} *$", out, re.MULTILINE)
+    assert "half-a-cpu: unpinned\n  NA002: CPU is not a whole number in app. " in out
+    assert "Each of the 10 pods came out as on a real cluster." in out
 
 
 def test_verdicts_of_a_real_kubelet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,10 +104,12 @@ def test_verdicts_of_a_real_kubelet(tmp_path: Path, capsys: pytest.CaptureFixtur
         )
     )
 
-    assert simulate("--machine", machine, "--pod", pods, "--output", "json") == 0
+    refusals = [f"--expect={name}=refused" for name in ("both-nodes", "wrong-init", "too-many")]
+    expected = [*refusals, "--expect", "part=unpinned"]
+    assert simulate("--machine", machine, "--pod", pods, *expected, "--output", "json") == 0
 
     document = as_json(capsys)
-    assert document["ok"] is True
+    assert (document["ok"], document["unmet"]) == (True, [])
     assert document["recovery_seconds"] > 0
     first, second = document["rounds"]
     assert (first["kubelet"], second["kubelet"]) == (1, 2)
@@ -113,6 +119,10 @@ def test_verdicts_of_a_real_kubelet(tmp_path: Path, capsys: pytest.CaptureFixtur
         ["both-nodes", "wrong-init", "too-many"], "TopologyAffinityError"
     )
     part, init = (pod for pod in first["pods"] if pod["admitted"])
+    assert (part["outcome"], part["expected"]) == ("unpinned", "unpinned")
+    assert part["asks_for"] == {"app-0": ["numa-align/numa-0"]}
+    assert [finding["code"] for finding in part["findings"]] == ["NA002"]
+    assert (init["outcome"], init["expected"], init["findings"]) == ("pinned", "pinned", [])
     assert part["containers"] == [
         {
             "name": "app-0",
@@ -135,18 +145,40 @@ def test_verdicts_of_a_real_kubelet(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_status_1_if_a_pod_is_not_where_it_asked_to_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Under the policy none pods run anywhere, which is not what their manifests ask for."""
+    """Under the policy none pods run anywhere: not as expected, but no fault of the agent."""
     pods = tmp_path / "pods.yaml"
     pods.write_text(manifest("far", on(1)))
 
     assert simulate("--policy", "none", "--pod", pods) == 1
 
     seen = capsys.readouterr()
-    assert (
-        "Not as it should be: far/app-0 asks for node 1, but its CPUs 32 are elsewhere" in seen.out
-    )
-    assert "With the topology manager policy none" in seen.out
-    assert "Discovered 2 NUMA nodes" in seen.err
+    assert "far: unpinned\n  far/app-0 asks for node 1, but its CPUs 32 are elsewhere." in seen.out
+    assert "The topology manager policy none does not look at NUMA nodes" in seen.out
+    assert "Not as expected: far is unpinned, expected pinned.\n" in seen.out
+    assert "Not as it should be" not in seen.out
+    assert seen.err == ""
+
+
+def test_policy_none_is_no_fault_of_the_agent(capsys: pytest.CaptureFixture[str]) -> None:
+    """What becomes of the built-in pods is what the policy does, and is said."""
+    assert simulate("--policy", "none", "--output", "json") == 0
+
+    document = as_json(capsys)
+    assert document["advice"].startswith("The topology manager policy none does not look at")
+    outcomes = {pod["name"]: pod["outcome"] for pod in document["rounds"][0]["pods"]}
+    assert outcomes["on-numa-1"] == outcomes["two-nodes"] == "unpinned"
+
+
+def test_mistakes_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/simulate.md shows what is said of pods that are not pinned."""
+    assert MISTAKES
+    pods = tmp_path / "pods.yaml"
+    pods.write_text(MISTAKES[1])
+
+    assert simulate("--pod", pods) == 1
+
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[lines.index("Pods") - 2 :] == MISTAKES[2].splitlines()
 
 
 @pytest.fixture
@@ -237,6 +269,7 @@ def test_options_of_kubelet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
     status = simulate(
         *("--machine", machine, "--pod", pods, "--reserved-system-cpus", "3", "--output", "json"),
+        *("--expect", "odd=refused"),
         *map(str, options),
     )
 
@@ -252,6 +285,7 @@ def test_options_of_kubelet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         ("--reserved-system-cpus", "64", "CPU 64 is reserved, but two-node-server has only"),
         ("--max-allowable-numa-nodes", "4", "is 4: kubelet allows no less than 8"),
         ("--hold-agent", "31", "'31': expected seconds from 0 to 30"),
+        ("--replicas", "0", "'0': expected a whole number from 1 to 1000"),
         ("--admit-again", "-1", "'-1': expected seconds from 0 to 30"),
     ],
 )
@@ -268,11 +302,11 @@ def test_bad_option_of_kubelet(
     assert message in capsys.readouterr().err
 
 
-def test_one_pod_is_not_called_pods(capsys: pytest.CaptureFixture[str]) -> None:
-    """The sentence at the end is about the one pod there is."""
+def test_pod_that_is_pinned(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence at the end says so."""
     assert simulate("--pod", EXAMPLES / "pinned-pod.yaml") == 0
 
-    assert "\nThe pod got what its manifest asks for, or was" in capsys.readouterr().out
+    assert "\nEach pod that asks for a NUMA node is pinned there.\n" in capsys.readouterr().out
 
 
 def test_agent_that_ends_at_once(agent: type[Agent], capsys: pytest.CaptureFixture[str]) -> None:
@@ -321,6 +355,10 @@ def test_agent_that_does_not_end(
         (["--pod", "none.yaml"], "none.yaml: cannot be read: No such file"),
         (["--pod", shipped_machines()["sparse"]], "found no document of kind Pod"),
         (["--capacity", "0"], "NUMA_CAPACITY='0': expected a whole number from 1"),
+        (["--expect", "refused"], "--expect is about pods of your own: give --pod too"),
+        (["--scenario", "overfull", "--expect", "refused"], "leave out one of them"),
+        ([*PINNED_POD, "--expect", "failed"], "expected pinned, unpinned, running, refused, pend"),
+        ([*PINNED_POD, "--expect", "web=pending"], "no pod is called so; expected pinned"),
         (["--reserved-cpus", "65"], "65 CPUs are reserved of the 64"),
     ],
 )

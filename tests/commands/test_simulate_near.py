@@ -71,6 +71,7 @@ def test_pods_near_things(
     monkeypatch.setenv("NUMA_ENV", "full")
     monkeypatch.setenv("NUMA_NEAR", "data=/var/lib/elasticsearch")
     near = ["--near", "net=eth2", "--near", "gone=eth9"]
+    near += ["--expect", "third=refused", "--expect", "absent=pending"]
     files = ["--machine", str(machine), "--pod", str(pods), "--reserved-system-cpus", "0"]
 
     assert main(["simulate", "--admit-again", "0.5", "--output", "json", *near, *files]) == 0

@@ -48,8 +48,10 @@ async def ideal_report(story: WiredStory, server: Server) -> ScenarioReport:
     return report
 
 
-async def told(story: WiredStory) -> tuple[list[ScenarioReport], str]:
-    reports = [await ideal_report(story, server) for server in story.servers]
+async def told(
+    story: WiredStory, played: WiredStory | None = None
+) -> tuple[list[ScenarioReport], str]:
+    reports = [await ideal_report(story, server) for server in (played or story).servers]
     for server, report in zip(story.servers, reports, strict=True):
         report.problems = misplaced(story, server, report)
     console = Console(width=200)
@@ -112,9 +114,10 @@ def test_two_nodes_need_room(nodes: list[list[int]]) -> None:
 
 
 async def test_pod_far_from_its_disk_is_a_problem() -> None:
-    """Without alignment the pod gets CPUs of any node: the report says where the disk is."""
-    story = plan_wired(setup(MACHINES["two-by-two"], policy=Policy.NONE))
-    reports, printed = await told(story)
+    """Where pods are to be aligned, the report says where the pod is, and where the disk."""
+    story = plan_wired(setup(MACHINES["two-by-two"]))
+    unaligned = plan_wired(setup(MACHINES["two-by-two"], policy=Policy.NONE))
+    reports, printed = await told(story, played=unaligned)
     assert [report.problems for report in reports] == [
         [],
         [
@@ -123,6 +126,18 @@ async def test_pod_far_from_its_disk_is_a_problem() -> None:
     ]
     assert "Not as it should be: by-disk has CPUs of node 0" in printed
     assert "Real servers do the same." not in printed
+
+
+async def test_policy_that_does_not_align_is_no_problem() -> None:
+    """It is said what it does to each pod, and that real servers do the same."""
+    story = plan_wired(setup(MACHINES["two-by-two"], policy=Policy.NONE))
+    reports, printed = await told(story)
+    assert [report.problems for report in reports] == [[], []]
+    assert "server-b: by-disk/app asks for node 1, but its CPUs 1 are elsewhere." in printed
+    assert printed.count("The topology manager policy none does not look at NUMA nodes") == 1
+    assert "Real servers do the same." in printed
+    (_, second) = json.loads(json.dumps(wired_as_object(story, reports)))["servers"]
+    assert "by-disk/app asks for node 1, but its CPUs 1 are elsewhere." in second["strays"]
 
 
 async def test_refused_pod_is_a_problem() -> None:

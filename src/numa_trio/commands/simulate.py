@@ -88,7 +88,7 @@ def _simulate(job: "Job", directory: Path, arguments: argparse.Namespace) -> int
     if arguments.verbose or result.problems:
         for what, log in result.logs.items():
             _print_log(what, log)
-    return 1 if result.problems else 0
+    return 1 if result.problems or result.unmet else 0
 
 
 def _print_log(what: str, log: Path) -> None:

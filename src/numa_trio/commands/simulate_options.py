@@ -35,6 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " says (default: 1)",
     )
     parser.add_argument(
+        "--expect",
+        action="append",
+        default=[],
+        metavar="[POD=]OUTCOME",
+        help="what is to become of the pods of --pod that ask for a NUMA node, or of one by its"
+        " name: pinned (the default), unpinned, running (pinned or not), refused (by kubelet) or"
+        " pending; may be repeated",
+    )
+    parser.add_argument(
         "--scenario",
         choices=["overfull", "stranger", "large-init", "wired"],
         help="instead of pods of your own, a story of a NUMA node that is full: more replicas than"
@@ -127,10 +136,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--verbose", action="store_true", help="show the agent's log, also if all went well"
     )
     parser.epilog = (
-        "Exit status: 0 if every pod got what its manifest asks for, or was refused for the reason"
-        " that a real kubelet gives; 1 if not; 2 for a bad file or configuration; 129, 130 or 143"
-        " if SIGHUP, SIGINT (Ctrl-C) or SIGTERM ended it. The agent takes its other settings from"
-        " the environment, as `numa-trio run` does."
+        "Exit status: 0 if every pod of --pod that asks for a NUMA node is pinned there, or came"
+        " out as --expect says, and the agent did its part; 1 if not; 2 for a bad file or"
+        " configuration; 129, 130 or 143 if SIGHUP, SIGINT (Ctrl-C) or SIGTERM ended it. The agent"
+        " takes its other settings from the environment, as `numa-trio run` does."
     )
 
 

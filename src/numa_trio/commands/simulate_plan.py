@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from numa_trio.commands.simulate_expect import expected_of
 from numa_trio.commands.simulate_near import WIRED
 from numa_trio.commands.terminal import complain
 from numa_trio.plugin.advertising import advertise
@@ -74,20 +75,27 @@ def read_plan(arguments: argparse.Namespace, setup: Setup) -> Plan | Scenario | 
     """The pods that are to run over a restart of kubelet, or the scenario that was asked for."""
     if arguments.scenario:
         return _scenario(arguments, setup)
-    if arguments.pod:
-        manifests = load_manifests(arguments.pod, arguments.replicas)
-        for line in manifests.remarks:
-            complain(line)
-        pods = manifests.pods
-    else:
+    if not arguments.pod:
+        if arguments.expect:
+            raise BadConfiguration("--expect is about pods of your own: give --pod too")
         pods = builtin_pods(setup.machine, setup.offer)
-    return Plan(setup, pods, hold_agent=arguments.hold_agent)
+        return Plan(setup, pods, hold_agent=arguments.hold_agent)
+    manifests = load_manifests(arguments.pod, arguments.replicas)
+    for line in manifests.remarks:
+        complain(line)
+    expected = expected_of(arguments, manifests.pods)
+    return Plan(setup, manifests.pods, expected, arguments.hold_agent)
 
 
 def _scenario(arguments: argparse.Namespace, setup: Setup) -> Scenario | WiredStory:
     if arguments.pod:
         raise BadConfiguration(
             f"--scenario {arguments.scenario} brings its own pods: leave out --pod, or --scenario"
+        )
+    if arguments.expect:
+        raise BadConfiguration(
+            f"--expect is about pods of your own, and --scenario {arguments.scenario} has others:"
+            " leave out one of them"
         )
     if arguments.hold_agent is not None:
         raise BadConfiguration(

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 class Result:
     """What came of it: what was not as it should be, and the report for programs and people.
 
-    `logs` are the agents', each by what it is.
+    `problems` are the agent's, `unmet` says in what pods are not as expected of them. `logs` are
+    the agents', each by what it is.
     """
 
     problems: Sequence[str]
+    unmet: Sequence[str]
     as_object: Callable[[], dict[str, object]]
     show: Callable[["Console"], None]
     logs: Mapping[str, Path]
@@ -59,6 +61,7 @@ class Job:
             outcome = await play(plan, setup, directory, observer)
             return Result(
                 outcome.problems,
+                (),
                 partial(scenario_as_object, plan, setup, outcome),
                 partial(print_scenario, plan, setup, outcome),
                 logs,
@@ -66,6 +69,7 @@ class Job:
         report = await simulate(plan, directory, observer)
         return Result(
             report.problems,
+            report.unmet,
             partial(as_object, plan, report),
             partial(print_report, plan, report),
             logs,
@@ -76,6 +80,7 @@ async def _run_wired(story: WiredStory, directory: Path, observer: Observer) -> 
     reports = await play_wired(story, directory, observer)
     return Result(
         [problem for report in reports for problem in report.problems],
+        (),
         partial(wired_as_object, story, reports),
         partial(print_wired, story, reports),
         {

@@ -10,8 +10,7 @@ from numa_trio.simulator.cpu_policy import whole_cpus
 from numa_trio.simulator.cpus import SimulatedMachine
 from numa_trio.simulator.node import Placement
 from numa_trio.topology.lists import format_list
-from numa_trio.workloads.pod import Container, Pod, QosClass
-from numa_trio.workloads.quantity import milli
+from numa_trio.workloads.pod import Container, Pod
 
 _OF_HOST = "NUMA_HOST_NODE_"  # such variables say what a node of the host has
 
@@ -35,52 +34,62 @@ def differences(expected: Verdict, seen: Verdict) -> list[str]:
 
 
 def broken_promises(
-    machine: SimulatedMachine, resources: Sequence[NumaResource], verdict: Verdict
+    machine: SimulatedMachine,
+    resources: Sequence[NumaResource],
+    verdict: Verdict,
+    *,
+    aligns: bool = True,
 ) -> list[str]:
     """What containers that run did not get of what their manifest asks for; a sentence each.
 
     A container that asks for a NUMA node gets its NUMA_NODE, and if it gets CPUs for itself or
     memory bound to nodes, then of that node only. Where any of several nodes will do, so will CPUs
-    and memory of them all.
+    and memory of them all. Where the topology policy does not align, only NUMA_NODE is promised.
     """
-    problems: list[str] = []
+    told_wrongly = wrong_variables(resources, verdict)
+    return told_wrongly + (strays(machine, resources, verdict) if aligns else [])
+
+
+def wrong_variables(resources: Sequence[NumaResource], verdict: Verdict) -> list[str]:
+    """Which containers were not told the node that they ask for; a sentence each."""
+    problems = []
     for placement in verdict.placements:
-        container = placement.container
-        asked = [each for each in resources if each.numa_nodes and each.name in container.devices]
-        if asked:
-            nodes = _suitable(asked)
-            name = f"{verdict.pod.name}/{container.name} asks for node {format_list(nodes)}"
-            broken = [
-                *_wrong_variable(placement, asked),
-                *_elsewhere(machine, verdict.pod, placement, nodes),
-            ]
-            problems += (f"{name}, but {problem}" for problem in broken)
+        asked = asked_of(resources, placement.container)
+        variable = placement.environment.get("NUMA_NODE")
+        if asked and variable not in {format_list(each.numa_nodes) for each in asked}:
+            told = f"NUMA_NODE is {variable if variable is not None else 'not set'}"
+            problems.append(f"{_asking(verdict, placement, asked)}, but {told}")
     return problems
 
 
-def why_not_pinned(pod: Pod, container: Container) -> str | None:
-    """Why a container gets no CPUs for itself; None if it does."""
-    if whole_cpus(pod, container):
-        return None
-    if pod.resources is not None:
-        return "the pod has pod-level resources"
-    if pod.qos is not QosClass.GUARANTEED:
-        return f"the pod is {pod.qos}, not Guaranteed"
-    cpus = container.resources.requests.get("cpu")
-    return f"cpu {milli(cpus)}m is not a whole number of CPUs" if cpus else "it asks for no cpu"
+def strays(
+    machine: SimulatedMachine, resources: Sequence[NumaResource], verdict: Verdict
+) -> list[str]:
+    """Which containers have CPUs or memory of another node than they ask for; a sentence each."""
+    problems: list[str] = []
+    for placement in verdict.placements:
+        if asked := asked_of(resources, placement.container):
+            nodes = suitable_nodes(asked)
+            broken = _elsewhere(machine, verdict.pod, placement, nodes)
+            asking = _asking(verdict, placement, asked)
+            problems += (f"{asking}, but {problem}" for problem in broken)
+    return problems
 
 
-def _suitable(asked: Sequence[NumaResource]) -> frozenset[int]:
+def asked_of(resources: Sequence[NumaResource], container: Container) -> list[NumaResource]:
+    """The resources near a NUMA node that a container asks for."""
+    return [each for each in resources if each.numa_nodes and each.name in container.devices]
+
+
+def suitable_nodes(asked: Sequence[NumaResource]) -> frozenset[int]:
     """The nodes that suit all the resources; if there is none, those that suit any of them."""
     suitable = [frozenset(each.numa_nodes) for each in asked]
     return frozenset.intersection(*suitable) or frozenset.union(*suitable)
 
 
-def _wrong_variable(placement: Placement, asked: Sequence[NumaResource]) -> list[str]:
-    variable = placement.environment.get("NUMA_NODE")
-    if variable in {format_list(each.numa_nodes) for each in asked}:
-        return []
-    return [f"NUMA_NODE is {variable if variable is not None else 'not set'}"]
+def _asking(verdict: Verdict, placement: Placement, asked: Sequence[NumaResource]) -> str:
+    nodes = format_list(suitable_nodes(asked))
+    return f"{verdict.pod.name}/{placement.container.name} asks for node {nodes}"
 
 
 def _elsewhere(

@@ -39,6 +39,11 @@ class Offer:
     near: tuple[NumaResource, ...] = ()
 
     @property
+    def domain(self) -> str:
+        """The domain of all resources."""
+        return self.slots[0].domain
+
+    @property
     def all_slots(self) -> tuple[NumaResource, ...]:
         """All that aligns a container: the slots of nodes, then those near things."""
         return self.slots + self.near

@@ -55,6 +55,28 @@ class KubeletConfig:
     cpu_manager: CpuManagerPolicy = CpuManagerPolicy.STATIC
     memory_manager: MemoryManagerPolicy = MemoryManagerPolicy.STATIC
 
+    @property
+    def aligns(self) -> bool:
+        """Whether pods that run are on the node that they ask for: others are refused."""
+        return self.policy in {Policy.RESTRICTED, Policy.SINGLE_NUMA_NODE}
+
+    @property
+    def advice(self) -> str:
+        """What the policy does to pods, where it lets them run elsewhere; else nothing."""
+        return _ADVICE.get(self.policy, "")
+
+
+_ADVICE = {
+    Policy.NONE: (
+        "The topology manager policy none does not look at NUMA nodes: pods are on the node that"
+        " they ask for by chance only. Set topologyManagerPolicy to single-numa-node or restricted."
+    ),
+    Policy.BEST_EFFORT: (
+        "The topology manager policy best-effort lets pods run elsewhere where their node has no"
+        " room. Set topologyManagerPolicy to single-numa-node or restricted."
+    ),
+}
+
 
 def check_start(machine: SimulatedMachine, config: KubeletConfig) -> None:
     """Raise `KubeletWillNotStart` where a real kubelet would not, or would take for ever."""

@@ -3,76 +3,99 @@
 docs/simulate.md has the fields of the object.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from numa_trio.plain_text import escaped
-from numa_trio.simulator.admission import UNSCHEDULABLE, Verdict
+from numa_trio.simulator.admission import Verdict
 from numa_trio.simulator.cpus import SimulatedMachine
-from numa_trio.simulator.expectation import differences, why_not_pinned
-from numa_trio.simulator.hints import Policy
-from numa_trio.simulator.node import Placement
+from numa_trio.simulator.expectation import differences
+from numa_trio.simulator.expected import Expected
+from numa_trio.simulator.judging import Judged
+from numa_trio.simulator.node import Node, Placement
+from numa_trio.simulator.pods_text import nodes_of_cpus, pods_table, remarks
+from numa_trio.simulator.room import room_of
 from numa_trio.simulator.simulation import Plan, Report, Round
 from numa_trio.simulator.trial import Record, Setup
 from numa_trio.topology.lists import format_list
-from numa_trio.workloads.pod import ContainerKind
-
-_HEADINGS = ("Pod", "Container", "Verdict", "Node", "CPUs", "Memory", "Environment")
 
 
 def print_report(plan: Plan, report: Report, console: Console) -> None:
     """The pods before and after the restart, and what was not as it should be."""
+    console.print(f"\n{_heading(plan.setup)}", soft_wrap=True)
     for number, each in enumerate(report.rounds):
         if number and _alike(each, report.rounds[0]):
             console.print("\nAfter the restart every pod was placed or refused in the same way.")
             continue
         console.print("\nPods" + (" after the restart" if number else ""), style="bold")
-        console.print(_table(plan.setup.machine, each.verdicts))
-        for line in (*_remarks(each.verdicts), *_counts(plan.setup, each)):
+        console.print(pods_table(plan.setup.machine, each.judged))
+        for line in (*remarks(each.judged), *_counts(plan.setup, each)):
             console.print(line, soft_wrap=True)
-    print_problems(plan.setup, report, console)
-    if not report.problems:
-        pods = f"Each of the {len(plan.pods)} pods" if len(plan.pods) > 1 else "The pod"
-        console.print(
-            f"{pods} got what its manifest asks for, or was refused as a real cluster refuses it.",
-            style="green",
-            soft_wrap=True,
-        )
+    print_advice(plan.setup, console)
+    print_problems(report, console)
+    for line in report.unmet:
+        console.print(f"Not as expected: {line}.", style="red", soft_wrap=True)
+    if not report.problems and not report.unmet:
+        console.print(_all_is_well(plan), style="green", soft_wrap=True)
 
 
-def print_problems(setup: Setup, record: Record, console: Console) -> None:
+def print_advice(setup: Setup, console: Console) -> None:
+    """What the topology policy does, if that lets pods run elsewhere than they ask."""
+    if setup.config.advice:
+        console.print(setup.config.advice, style="yellow", soft_wrap=True)
+
+
+def print_problems(record: Record, console: Console) -> None:
     """What was not as it should be, if anything."""
     for problem in record.problems:
         console.print(f"Not as it should be: {problem}", style="red", soft_wrap=True)
-    if record.problems and setup.config.policy in {Policy.NONE, Policy.BEST_EFFORT}:
-        console.print(
-            f"(With the topology manager policy {setup.config.policy}, kubelet does not promise"
-            " to place pods on the node that they ask for.)",
-            soft_wrap=True,
-        )
+
+
+def _heading(setup: Setup) -> str:
+    rooms = room_of(Node.create(setup.machine, setup.config))
+    cpus = ", ".join(f"{rooms[node].cpus} of node {node}" for node in sorted(rooms))
+    return (
+        f"Machine {setup.machine.name}, topology manager policy {setup.config.policy}, scope"
+        f" {setup.config.scope}. CPUs for pods: {cpus}."
+    )
+
+
+def _all_is_well(plan: Plan) -> str:
+    pods = f"Each of the {len(plan.pods)} pods" if len(plan.pods) > 1 else "The pod"
+    if plan.expected is None:
+        return f"{pods} came out as on a real cluster."
+    if plan.expected == Expected():
+        return "Each pod that asks for a NUMA node is pinned there."
+    return f"{pods} came out as expected."
 
 
 def as_object(plan: Plan, report: Report) -> dict[str, object]:
     """The report in types that JSON has."""
     recovery = report.recovery_seconds
-    machine = plan.setup.machine
     return {
         **settings_of(plan.setup, report),
+        "unmet": report.unmet,
+        "ok": not report.problems and not report.unmet,
         "recovery_seconds": None if recovery is None else round(recovery, 3),
         "admitted_again": [outcome_of(verdict) for verdict in report.again],
         "rounds": [
             {
                 "kubelet": number,
-                "pods": [pod_of(machine, verdict) for verdict in each.verdicts],
+                "pods": [_judged(plan, each_pod) for each_pod in each.judged],
                 "allocatable": each.allocatable,
             }
             for number, each in enumerate(report.rounds, start=1)
         ],
+    }
+
+
+def _judged(plan: Plan, judged: Judged) -> dict[str, object]:
+    return {
+        **pod_of(plan.setup.machine, judged.verdict),
+        "asks_for": {name: [*resources] for name, resources in judged.asks_for.items()},
+        "outcome": judged.outcome,
+        "expected": plan.expected.of(judged) if plan.expected else None,
+        "findings": [{"code": each.code, "text": each.text} for each in judged.findings],
     }
 
 
@@ -82,6 +105,7 @@ def settings_of(setup: Setup, record: Record) -> dict[str, object]:
         "machine": setup.machine.name,
         "policy": setup.config.policy,
         "scope": setup.config.scope,
+        "advice": setup.config.advice or None,
         "capacity": setup.offer.slots[0].capacity,
         "counted": [*setup.offer.counted],
         "near": [
@@ -98,43 +122,6 @@ def settings_of(setup: Setup, record: Record) -> dict[str, object]:
 def _alike(one: Round, other: Round) -> bool:
     verdicts = zip(one.verdicts, other.verdicts, strict=False)
     return one.allocatable == other.allocatable and not any(differences(*both) for both in verdicts)
-
-
-def _table(machine: SimulatedMachine, verdicts: Sequence[Verdict]) -> Table:
-    table = Table(*_HEADINGS, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for column in table.columns:
-        column.overflow = "fold"
-    for verdict in verdicts:
-        if not verdict.admitted:
-            outcome = "pending" if verdict.reason == UNSCHEDULABLE else "refused"
-            table.add_row(verdict.pod.name, "", Text(escaped(outcome), style="yellow"))
-        for placement in verdict.placements:
-            kind = placement.container.kind
-            table.add_row(
-                verdict.pod.name,
-                placement.container.name + ("" if kind is ContainerKind.APP else f" ({kind})"),
-                Text("runs", style="green"),
-                format_list(_nodes_of_cpus(machine, placement)) if placement.exclusive else "any",
-                format_list(placement.cpus) if placement.exclusive else "shared",
-                format_list(placement.memory_nodes) if placement.memory_bound else "any",
-                " ".join(f"{name}={value}" for name, value in placement.environment.items()),
-            )
-    return table
-
-
-def _remarks(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """Why pods were refused, and why containers that ask for a node share their CPUs."""
-    refused = defaultdict(list)
-    for verdict in verdicts:
-        if not verdict.admitted:
-            refused[f"{verdict.reason}: {verdict.message}"].append(verdict.pod.name)
-    for why, names in refused.items():
-        yield f"{', '.join(names)}: {why}"
-    for verdict in verdicts:
-        for placement in verdict.placements:
-            container = placement.container
-            if container.devices and (reason := why_not_pinned(verdict.pod, container)):
-                yield f"{verdict.pod.name}/{container.name}: not pinned to CPUs: {reason}"
 
 
 def _counts(setup: Setup, of: Round) -> Iterator[str]:
@@ -170,13 +157,9 @@ def _container(machine: SimulatedMachine, placement: Placement) -> dict[str, obj
         "kind": placement.container.kind,
         "cpus": format_list(placement.cpus),
         "exclusive": placement.exclusive,
-        "numa_nodes": sorted(_nodes_of_cpus(machine, placement)),
+        "numa_nodes": sorted(nodes_of_cpus(machine, placement)),
         "memory_nodes": sorted(placement.memory_nodes),
         "memory_bound": placement.memory_bound,
         "devices": placement.devices,
         "environment": placement.environment,
     }
-
-
-def _nodes_of_cpus(machine: SimulatedMachine, placement: Placement) -> set[int]:
-    return {cpu.node for cpu in machine.cpus if cpu.id in placement.cpus}

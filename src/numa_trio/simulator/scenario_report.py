@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from numa_trio.simulator.report import outcome_of, pod_of, print_problems, settings_of
+from numa_trio.simulator.expectation import strays
+from numa_trio.simulator.report import outcome_of, pod_of, print_advice, print_problems, settings_of
 from numa_trio.simulator.scenario_run import Outcome, Phase, PodState, ScenarioReport
 from numa_trio.simulator.scenarios import Scenario
 from numa_trio.simulator.trial import Setup
@@ -34,9 +35,10 @@ def print_scenario(
     if report.outcomes:
         console.print(_table(scenario, report))
         console.print()
-    for line in (*refusals(report), *_advice(setup, report)):
+    for line in (*refusals(report), *_advice(setup, report), *strays_of(setup, report)):
         console.print(line, soft_wrap=True)
-    print_problems(setup, report, console)
+    print_advice(setup, console)
+    print_problems(report, console)
     if not report.problems:
         console.print("A real cluster does the same.", style="green", soft_wrap=True)
 
@@ -48,6 +50,7 @@ def scenario_as_object(
     return {
         **settings_of(setup, report),
         "scenario": scenario.name,
+        "strays": strays_of(setup, report),
         "steps": [
             {
                 "event": outcome.step.event,
@@ -115,6 +118,15 @@ def refusals(report: ScenarioReport) -> Iterator[str]:
                     names.append(name)
     for why, names in refused.items():
         yield f"{', '.join(names)}: {why}"
+
+
+def strays_of(setup: Setup, report: ScenarioReport) -> list[str]:
+    """Which pods run elsewhere than they ask, under a policy that does not align; each once."""
+    if setup.config.aligns:
+        return []  # the agent's fault, and said so
+    verdicts = (state.verdict for each in report.outcomes for state in each.pods.values())
+    found = (strays(setup.machine, setup.offer.all_slots, verdict) for verdict in verdicts)
+    return list(dict.fromkeys(f"{line}." for lines in found for line in lines))
 
 
 def _advice(setup: Setup, report: ScenarioReport) -> tuple[str, ...]:

@@ -12,6 +12,9 @@ from attrs import define, field, frozen
 from numa_trio.exception_groups import flattened
 from numa_trio.simulator.admission import Verdict
 from numa_trio.simulator.agent_child import AgentFailed
+from numa_trio.simulator.expected import Expected
+from numa_trio.simulator.judging import Judged, judge
+from numa_trio.simulator.room import room_of
 from numa_trio.simulator.trial import Observer, Record, Setup, TookTooLong, Trial, open_trial
 from numa_trio.workloads.pod import ContainerKind, Pod
 
@@ -22,12 +25,14 @@ KUBELET_DOWN = 0.5  # seconds between the end of kubelet and its new start
 class Plan:
     """What is simulated.
 
+    `expected` is what is to become of the pods, None where any verdict will do that is kubelet's.
     With `hold_agent` the agent is frozen while kubelet restarts, until so many seconds after the
     socket is there.
     """
 
     setup: Setup
     pods: tuple[Pod, ...]
+    expected: Expected | None = None
     hold_agent: float | None = None
 
 
@@ -35,19 +40,26 @@ class Plan:
 class Round:
     """The verdicts on the pods in one life of kubelet, and what is allocatable beside them."""
 
-    verdicts: list[Verdict] = field(factory=list)
+    judged: list[Judged] = field(factory=list)
     allocatable: dict[str, int] = field(factory=dict)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The verdicts without what they mean."""
+        return [each.verdict for each in self.judged]
 
 
 @define
 class Report(Record):
     """What came of it, for each life of kubelet.
 
-    `again` are the verdicts on the pods that ran when kubelet was restarted.
+    `again` are the verdicts on the pods that ran when kubelet was restarted. `unmet` says in what
+    pods are not as the plan expects them; a sentence each.
     """
 
     rounds: list[Round] = field(factory=list)
     again: tuple[Verdict, ...] = ()
+    unmet: list[str] = field(factory=list)
     recovery_seconds: float | None = None  # from the new kubelet.sock to all slots allocatable
 
 
@@ -81,8 +93,14 @@ class _Run:
     async def _admit_all(self) -> None:
         this = Round()
         self.report.rounds.append(this)
+        trial, setup = self.trial, self.plan.setup
         for pod in self.plan.pods:
-            this.verdicts.append(await self.trial.create(pod))
+            before = room_of(trial.kubelet.node)
+            verdict = await trial.create(pod)
+            this.judged.append(judge(setup, trial.ideal.resources, verdict, before))
+        if self.plan.expected is not None:
+            unmet = self.plan.expected.unmet(this.judged)
+            self.report.unmet += [each for each in unmet if each not in self.report.unmet]
         for resource in self.trial.ideal.resources:
             this.allocatable[resource.name] = self.trial.kubelet.allocatable(resource.name)
         counts = Counter(verdict.reason or "running" for verdict in this.verdicts)

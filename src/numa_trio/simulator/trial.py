@@ -112,7 +112,9 @@ class Trial:
         planned = await self.ideal.admit(pod)
         verdict = scheduler_verdict(self.kubelet.node, pod) or await self._admit(pod)
         self.complain(*differences(planned, verdict))
-        self.complain(*broken_promises(self.kubelet.node.machine, self.ideal.resources, verdict))
+        node, resources = self.kubelet.node, self.ideal.resources
+        aligns = node.config.aligns
+        self.complain(*broken_promises(node.machine, resources, verdict, aligns=aligns))
         self._diverged |= planned.admitted is not verdict.admitted
         await self.settle()
         return verdict

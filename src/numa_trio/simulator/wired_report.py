@@ -10,8 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from numa_trio.simulator.report import print_problems
-from numa_trio.simulator.scenario_report import STYLES, refusals, scenario_as_object
+from numa_trio.simulator.report import print_advice, print_problems
+from numa_trio.simulator.scenario_report import (
+    STYLES,
+    refusals,
+    scenario_as_object,
+    strays_of,
+)
 from numa_trio.simulator.scenario_run import Phase, PodState, ScenarioReport
 from numa_trio.simulator.wired import NEAR, Server, WiredStory
 from numa_trio.topology.lists import format_list
@@ -26,8 +31,9 @@ def print_wired(story: WiredStory, reports: Sequence[ScenarioReport], console: C
     console.print()
     for line in (*_chains(story), *_refused(story, reports), *_morals(story)):
         console.print(line, soft_wrap=True)
-    for server, report in zip(story.servers, reports, strict=True):
-        print_problems(server.setup, report, console)
+    for report in reports:
+        print_problems(report, console)
+    print_advice(story.servers[0].setup, console)
     if not any(report.problems for report in reports):
         console.print("Real servers do the same.", style="green", soft_wrap=True)
 
@@ -86,7 +92,7 @@ def _chains(story: WiredStory) -> Iterator[str]:
 
 def _refused(story: WiredStory, reports: Sequence[ScenarioReport]) -> Iterator[str]:
     for server, report in zip(story.servers, reports, strict=True):
-        for line in refusals(report):
+        for line in (*refusals(report), *strays_of(server.setup, report)):
             yield f"{server.name}: {line}"
 
 
