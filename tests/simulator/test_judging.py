@@ -203,7 +203,7 @@ def test_remarks_name_pods_alike_at_once() -> None:
 
 
 def unmet(expected: Expected, *pods: Pod) -> list[str]:
-    return list(expected.unmet(judged(*pods)))
+    return list(expected.unmet(judged(*pods), "numa-align"))
 
 
 PINNED = pod(container(numa=[1]), name="good")
@@ -230,6 +230,6 @@ def test_expectation_for_one_pod() -> None:
 def test_no_pod_that_asks() -> None:
     """Then nothing has been tried, as where the domain is misspelt."""
     assert unmet(Expected(), STRANGER) == [
-        "no pod asks for a NUMA node: none has such a resource in its limits"
+        "no pod asks for a NUMA node: none has limits for a resource of numa-align/"
     ]
     assert unmet(Expected(named={"stranger": PodOutcome.RUNNING}), STRANGER) == []

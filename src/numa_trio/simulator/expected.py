@@ -21,8 +21,8 @@ class Expected:
         usual = self.usual if judged.asks_for else None
         return self.named.get(judged.verdict.pod.name, usual)
 
-    def unmet(self, judged: Sequence[Judged]) -> Iterator[str]:
-        """In what pods are otherwise; a sentence each."""
+    def unmet(self, judged: Sequence[Judged], domain: str) -> Iterator[str]:
+        """In what pods are otherwise; a sentence each. `domain` is that of the resources."""
         for each in judged:
             expected = self.of(each)
             if expected is None or each.outcome is expected:
@@ -30,4 +30,4 @@ class Expected:
             if expected is not PodOutcome.RUNNING or each.outcome not in _RUNS:
                 yield f"{each.verdict.pod.name} is {each.outcome}, expected {expected}"
         if not any(self.of(each) for each in judged):
-            yield "no pod asks for a NUMA node: none has such a resource in its limits"
+            yield f"no pod asks for a NUMA node: none has limits for a resource of {domain}/"

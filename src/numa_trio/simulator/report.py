@@ -29,8 +29,8 @@ def print_report(plan: Plan, report: Report, console: Console) -> None:
             continue
         console.print("\nPods" + (" after the restart" if number else ""), style="bold")
         console.print(pods_table(plan.setup.machine, each.judged))
-        for line in (*remarks(each.judged), *_counts(plan.setup, each)):
-            console.print(line, soft_wrap=True)
+        if lines := [*remarks(each.judged), *_counts(plan.setup, each)]:
+            console.print("\n" + "\n".join(lines), soft_wrap=True)
     print_advice(plan.setup, console)
     print_problems(report, console)
     for line in report.unmet:

@@ -99,7 +99,7 @@ class _Run:
             verdict = await trial.create(pod)
             this.judged.append(judge(setup, trial.ideal.resources, verdict, before))
         if self.plan.expected is not None:
-            unmet = self.plan.expected.unmet(this.judged)
+            unmet = self.plan.expected.unmet(this.judged, setup.offer.domain)
             self.report.unmet += [each for each in unmet if each not in self.report.unmet]
         for resource in self.trial.ideal.resources:
             this.allocatable[resource.name] = self.trial.kubelet.allocatable(resource.name)
