@@ -73,6 +73,25 @@ def test_json_has_the_way_to_each_name(
 
 
 @pytest.mark.usefixtures("tree")
+def test_names_of_the_file_and_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are shown for people and for programs."""
+    file = tmp_path / "near.yaml"
+    file.write_text(f"same: {DATA}\ncpu: /x\n")
+    monkeypatch.setenv("NUMA_NEAR_FILE", str(file))
+    found = document(capsys, "--near", f"data={DATA}")
+    assert [each["name"] for each in found["near"]] == ["data", "same"]
+    (problem,) = found["near_problems"]
+    assert "expected a name that does not end in cpu" in problem
+    (remark,) = found["near_remarks"]
+    assert remark.startswith("data and same name the same thing")
+    output = run(capsys, "--near", f"data={DATA}")
+    assert problem in output
+    assert remark in output
+
+
+@pytest.mark.usefixtures("tree")
 def test_json_has_the_devices_of_each_node(capsys: pytest.CaptureFixture[str]) -> None:
     """Disks and mounts under the nodes they are near, under both if they are near both."""
     found = document(capsys)
@@ -94,9 +113,10 @@ def test_table_lists_devices_and_names(capsys: pytest.CaptureFixture[str]) -> No
     lines = output.splitlines()
     assert any(line.split()[:3] == ["0", "mount", DATA] for line in lines)
     assert any(line.split()[:3] == ["1", "mount", DATA] for line in lines)
+    assert any(line.split()[:3] == ["unknown", "interface", "eth0"] for line in lines)
     (data,) = [line for line in lines if line.startswith("near-data: ")]
     assert f"near-data: {DATA} → " in data
-    assert "→ nodes 0-1" in data
+    assert "→ nodes 0-1 (on several nodes: 0000:41:00.0 on node 0; " in data
     assert any(line.startswith("near-gone is not offered: net:eth9: ") for line in lines)
     assert any("expected a name that does not end in cpu" in line for line in lines)
 

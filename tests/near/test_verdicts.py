@@ -88,6 +88,22 @@ def test_node_above_kubelets_is_not_offered(tree: HostTree) -> None:
     assert str(verdict) == f"0000:09:00.0 → node 64: {verdict.reason}"
 
 
+def test_words_have_the_way_and_what_is_wrong(tree: HostTree) -> None:
+    """For people: also why something is near no node, be it offered or not."""
+    silent = "the kernel knows no node of 0000:02:00.0 (numa_node is -1)"
+    for text, unknown, words in (
+        ("data=nvme1n1", UnknownNode.SKIP, "nvme1n1 → 0000:01:00.0 → node 1"),
+        ("data=nvme2n1", UnknownNode.ANY, f"nvme2n1: {silent}"),
+        (
+            "data=nvme2n1",
+            UnknownNode.SKIP,
+            f"nvme2n1: {silent} (NUMA_NEAR_UNKNOWN=any offers it without a node)",
+        ),
+    ):
+        (verdict,) = seen(tree, text, unknown).verdicts
+        assert str(verdict) == words
+
+
 @pytest.mark.parametrize(
     "text", ["data=disk:nvme*,data-0=nvme1n1", "data-0=nvme1n1,data=disk:nvme*"]
 )

@@ -46,9 +46,7 @@ def _near(look: "NearLook") -> "Iterator[str]":
     for verdict in look.verdicts:
         state = "" if verdict.advertised else " is not offered"
         notes = "; ".join(verdict.resolution.notes)
-        yield f"{verdict.local_name}{state}: {verdict.resolution}" + (
-            f" ({notes})" if notes else ""
-        )
+        yield f"{verdict.local_name}{state}: {verdict}" + (f" ({notes})" if notes else "")
     yield from look.problems
     yield from look.remarks
 

@@ -42,8 +42,8 @@ class NearVerdict:
         return f"near-{self.name}"
 
     def __str__(self) -> str:
-        """The way from the target to its nodes, and why it is not offered, if it is not."""
-        return str(evolve(self.resolution, reason=self.reason))
+        """The way from the target to its nodes, and why it is not offered or near none."""
+        return str(evolve(self.resolution, reason=self.reason or self.resolution.reason))
 
 
 @frozen
