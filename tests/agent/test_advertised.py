@@ -30,6 +30,19 @@ async def test_only_a_change_is_told() -> None:
     assert updates(advertised) == [fewer, moved, grown, ill]
 
 
+async def test_health_changes_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has the reason, once."""
+    caplog.set_level("INFO")
+    advertised = advertise(0)
+    for trouble in (None, "the node is offline", "the node is offline", None):
+        advertised.set_health(trouble)
+        assert advertised.resource.healthy is (trouble is None)
+    assert [record.message for record in caplog.records] == [
+        "numa-align/numa-0 is unhealthy: the node is offline",
+        "numa-align/numa-0 is healthy again",
+    ]
+
+
 @pytest.mark.parametrize(
     "other", [NumaResource.of_node(1, 3), NumaResource.of_node(0, 3, "example.com")]
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 from trio.testing import MockClock
 
 from agent.kubelet_fakes import offer
@@ -64,6 +64,34 @@ async def test_same_look_is_no_change() -> None:
     assert rig.see(there("data", 1))
     assert not rig.see(there("data", 1))
     assert rig.see(there("data", 0))
+
+
+async def test_what_is_found_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Where slots are, that any of several nodes will do, moves, and what is odd."""
+    caplog.set_level("INFO")
+    rig = Rig()
+    rig.given = {"numa-align/near-data": {"near-data-1": (0,)}}
+    disk = Resolution("disk:sda", Outcome.UNKNOWN, reason="why")
+    odd = evolve(there("odd", 0), resolution=Resolution("/o", Outcome.NEAR, (0,), notes=("note",)))
+    verdicts = (there("both", 0, 1), NearVerdict("any", "any", disk), odd)
+    first = NearLook((there("data", 0), *verdicts), ("problem",), ("remark",))
+    for look in (first, first, NearLook((there("data", 1), *verdicts), (), ("remark",))):
+        rig.near.see(look)
+    moved = "was near node 0 and is now near node 1: /t → node 1 (1 that containers have stay where"
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("ERROR", "problem"),
+        ("WARNING", "remark"),
+        ("INFO", "near-odd: note"),
+        ("INFO", "Advertising /t → node 0 as numa-align/near-data: 4"),
+        (
+            "INFO",
+            "Advertising /t → nodes 0-1 as numa-align/near-both: 4; any of these nodes will do",
+        ),
+        ("INFO", "Advertising disk:sda as numa-align/near-any: 4; it aligns nothing: why"),
+        ("INFO", "Advertising /o → node 0 as numa-align/near-odd: 4"),
+        ("INFO", "No longer so: problem"),
+        ("WARNING", f"numa-align/near-data {moved} they are)"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numa_trio.locality import mountinfo
-from numa_trio.locality.mountinfo import Mount, MountTable, is_below, parse_mountinfo
+from numa_trio.locality.mountinfo import Mount, MountTable, is_below
 
 LINE = b"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n"
 
 
+def mounts_in(content: bytes) -> tuple[Mount, ...]:
+    return MountTable.of(content).mounts
+
+
 def test_line_of_the_manual() -> None:
     """The example of proc_pid_mountinfo(5)."""
-    (mount,) = parse_mountinfo(LINE)
+    (mount,) = mounts_in(LINE)
     assert mount == Mount(
         id=36,
         parent=35,
@@ -33,18 +37,18 @@ def test_line_of_the_manual() -> None:
 def test_any_number_of_optional_fields(optional: bytes) -> None:
     """There may be none or several of the fields before the hyphen."""
     line = LINE.replace(b"master:1 ", optional)
-    assert parse_mountinfo(line) == parse_mountinfo(LINE)
+    assert mounts_in(line) == mounts_in(LINE)
 
 
 def test_source_without_a_name() -> None:
     """A source may be empty."""
-    (mount,) = parse_mountinfo(b"36 35 0:5 / /x rw -  tmpfs  rw\n".replace(b"-  ", b"- "))
+    (mount,) = mounts_in(b"36 35 0:5 / /x rw -  tmpfs  rw\n".replace(b"-  ", b"- "))
     assert (mount.file_system, mount.source) == ("tmpfs", "")
 
 
 def test_option_with_a_comma_and_one_given_twice() -> None:
     """An escaped comma belongs to a value, and the first of equal options counts."""
-    (mount,) = parse_mountinfo(
+    (mount,) = mounts_in(
         rb"36 35 0:5 / /x rw - overlay overlay rw,upperdir=/a\054b,lowerdir+=/1,lowerdir+=/2"
     )
     assert mount.options["upperdir"] == "/a,b"
@@ -66,7 +70,7 @@ def test_option_with_a_comma_and_one_given_twice() -> None:
 )
 def test_a_line_in_another_form_is_left_out(line: bytes) -> None:
     """The others are read."""
-    assert parse_mountinfo(line + b"\n" + LINE) == parse_mountinfo(LINE)
+    assert mounts_in(line + b"\n" + LINE) == mounts_in(LINE)
 
 
 paths = st.binary(max_size=12).map(lambda raw: b"/" + raw.replace(b"\0", b"").replace(b"/", b"-"))
@@ -81,7 +85,7 @@ def escaped(path: bytes) -> bytes:
 def test_any_names_are_read_as_they_were(root: bytes, point: bytes, source: bytes) -> None:
     """Whatever bytes a path has, they survive the escapes."""
     line = b"1 0 8:1 %s %s rw - ext4 %s rw\n" % tuple(map(escaped, (root, point, source)))
-    (mount,) = parse_mountinfo(line)
+    (mount,) = mounts_in(line)
     assert os.fsencode(mount.root) == root
     assert os.fsencode(mount.source) == source
     assert os.fsencode(mount.point) == posixpath.normpath(point)
@@ -122,6 +126,7 @@ def test_what_is_mounted_over_another_hides_it() -> None:
     assert lies_on(mounts, "/data") == 4
     assert lies_on(mounts, "/data/a") == 4
     assert lies_on(mounts, "/srv/x") == 6
+    assert lies_on(table("1 0 /", "2 1 /data", "3 1 /data"), "/data") == 3
 
 
 def test_a_root_mounted_over_the_first() -> None:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from host_tree import HostTree
+from host_tree import ONE_NODE, HostTree
 from numa_trio.locality.result import Outcome
 
 
@@ -36,6 +36,14 @@ def test_overlay_upon_itself(tree: HostTree) -> None:
     """An overlay whose folder is in itself ends."""
     tree.mounts("0:50 / /merged overlay overlay rw,upperdir=/merged/up")
     assert tree.resolve("/merged").outcome is Outcome.UNKNOWN
+
+
+def test_overlay_in_memory(tree: HostTree) -> None:
+    """No device is below it, so the only node of a machine is not its node either."""
+    tree.mounts("0:49 / /up tmpfs tmpfs rw", "0:50 / /merged overlay overlay rw,upperdir=/up/x")
+    resolution = tree.resolve("/merged", ONE_NODE)
+    assert resolution.outcome is Outcome.UNKNOWN
+    assert resolution.reason == "/up is in memory (tmpfs), of whatever node is used"
 
 
 def test_mount_without_a_number_that_sysfs_lists(tree: HostTree) -> None:

@@ -78,9 +78,12 @@ def test_name_given_twice_alike_counts_once() -> None:
 
 def test_two_names_of_one_thing_are_told() -> None:
     """Both count, for that may be meant."""
-    found = names_of("data=/a,fast=/a/")
-    assert len(found.names) == 2
-    assert found.remarks == ("data and fast name the same thing, '/a': each has slots of its own",)
+    found = names_of("data=net:eth2,fast=net:eth2,x=eth2")
+    assert len(found.names) == 3
+    assert found.remarks == (
+        "data and fast name the same thing, 'net:eth2': each has slots of its own",
+    )
+    assert names_of("data=/a,fast=/a/").remarks
 
 
 @given(st.text(min_size=1, max_size=40))

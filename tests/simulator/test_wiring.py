@@ -6,7 +6,7 @@ import pytest
 
 from numa_trio.locality.host import Host
 from numa_trio.locality.listing import list_machine
-from numa_trio.locality.mountinfo import parse_mountinfo
+from numa_trio.locality.mountinfo import MountTable
 from numa_trio.locality.places import find_places
 from numa_trio.locality.survey import Survey
 from numa_trio.locality.target import parse_target
@@ -121,7 +121,7 @@ def test_devices_of_a_machine_are_listed(tmp_path: Path) -> None:
 def test_mounts_stand_upon_each_other(tmp_path: Path) -> None:
     """Each mount names the one on which its mount point lies, and blanks are escaped."""
     look(tmp_path)
-    mounts = parse_mountinfo((tmp_path / "host/proc/1/mountinfo").read_bytes())
+    mounts = MountTable.of((tmp_path / "host/proc/1/mountinfo").read_bytes()).mounts
     points = {mount.id: mount.point for mount in mounts}
     assert {mount.point: points.get(mount.parent) for mount in mounts} == {
         "/": None,

@@ -12,6 +12,7 @@ from numa_trio.topology.lists import (
     MalformedText,
     format_cpumap,
     format_list,
+    format_nodes,
     parse_cpumap,
     parse_list,
 )
@@ -184,3 +185,11 @@ def test_any_text_is_a_map_or_malformed(text: str) -> None:
     except MalformedText:
         return
     assert parse_cpumap(format_cpumap(those)) == those
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"), [((), ""), ((1,), "node 1"), ((0, 1, 3), "nodes 0-1,3")]
+)
+def test_nodes_in_words(nodes: tuple[int, ...], words: str) -> None:
+    """As people are told them."""
+    assert format_nodes(nodes) == words

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 
 from numa_trio.locality.devices import disks, interfaces
-from numa_trio.locality.files import Unreadable
 from numa_trio.locality.network import interfaces_folder
 from numa_trio.locality.result import Resolution
 from numa_trio.locality.survey import Survey
@@ -15,7 +14,7 @@ def facts_of(survey: Survey) -> Mapping[int, NodeFacts]:
     """The facts of each node, by number. A device near several nodes is listed with each."""
     local_disks = [each.resolution for each in disks(survey)]
     local_interfaces = [each.resolution for each in interfaces(survey)]
-    sees_interfaces = _sees_interfaces(survey)
+    sees_interfaces = not isinstance(interfaces_folder(survey), DeadEnd)
     return {
         node.id: NodeFacts(
             node.cpus,
@@ -30,10 +29,3 @@ def facts_of(survey: Survey) -> Mapping[int, NodeFacts]:
 
 def _near(node: int, devices: Iterable[Resolution]) -> tuple[str, ...]:
     return tuple(each.target for each in devices if node in each.nodes)
-
-
-def _sees_interfaces(survey: Survey) -> bool:
-    try:
-        return not isinstance(interfaces_folder(survey), DeadEnd)
-    except Unreadable:
-        return False

@@ -14,7 +14,7 @@ from numa_trio.near.verdicts import NearLook, NearVerdict
 from numa_trio.plugin.counting import ordinal_of
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.settings import BadConfiguration, Settings, check_socket_paths
-from numa_trio.topology.lists import format_list
+from numa_trio.topology.lists import format_nodes
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +78,7 @@ class NearResources:
         try:
             check_socket_paths(self.directory, self.settings.instance, verdict.local_name)
             self._resource(verdict)
-        except BadConfiguration as problem:
-            return evolve(verdict, reason=str(problem))
-        except ValueError as problem:  # its devices' ids would be too long
+        except (BadConfiguration, ValueError) as problem:  # its sockets or devices have no room
             return evolve(verdict, reason=str(problem))
         return verdict
 
@@ -182,20 +180,20 @@ def _tell_moved(before: NumaResource, after: NumaResource, verdict: NearVerdict)
 
 
 def _tell_offered(verdict: NearVerdict, resource: NumaResource) -> None:
-    several = "; any of these nodes will do" if len(verdict.numa_nodes) > 1 else ""
-    none = "" if verdict.numa_nodes else "; it aligns nothing"
+    found, remark = verdict.resolution, ""
+    if not verdict.numa_nodes:
+        remark = f"; it aligns nothing: {found.reason}"
+    elif len(verdict.numa_nodes) > 1:
+        remark = "; any of these nodes will do"
     log.info(
-        "Advertising %s as %s: %d%s%s",
-        verdict,
+        "Advertising %s as %s: %d%s",
+        found if verdict.numa_nodes else found.target,
         resource.name,
         resource.capacity,
-        several,
-        none,
+        remark,
         extra={"nodes": list(verdict.numa_nodes)},
     )
 
 
 def _nodes(nodes: tuple[int, ...]) -> str:
-    if not nodes:
-        return "no known node"
-    return f"node{'s' if len(nodes) > 1 else ''} {format_list(nodes)}"
+    return format_nodes(nodes) or "no known node"

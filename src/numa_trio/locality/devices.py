@@ -73,10 +73,7 @@ def disks(survey: Survey) -> list[Disk]:
 
 def interfaces(survey: Survey) -> list[Interface]:
     """The network interfaces in order of name; none where the host's cannot be seen."""
-    try:
-        folder = interfaces_folder(survey)
-    except Unreadable:
-        return []
+    folder = interfaces_folder(survey)
     if isinstance(folder, DeadEnd):
         return []
     return [

@@ -89,15 +89,10 @@ def list_machine(survey: Survey) -> Listing:
         tuple(infiniband(survey)),
         tuple(gpus(survey)),
         () if isinstance(mounts, DeadEnd) else tuple(mounts),
-        tuple(end.reason for end in (_interfaces(survey), mounts) if isinstance(end, DeadEnd)),
+        tuple(
+            end.reason for end in (interfaces_folder(survey), mounts) if isinstance(end, DeadEnd)
+        ),
     )
-
-
-def _interfaces(survey: Survey) -> object:
-    try:
-        return interfaces_folder(survey)
-    except Unreadable as problem:
-        return DeadEnd(str(problem))
 
 
 def _mount_points(survey: Survey) -> list[MountPoint] | DeadEnd:

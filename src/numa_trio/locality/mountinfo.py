@@ -124,11 +124,6 @@ def _on_the_way(path: str) -> Iterator[str]:
         yield path
 
 
-def parse_mountinfo(content: bytes) -> tuple[Mount, ...]:
-    """The mounts of a table, without the lines that are not in its form."""
-    return MountTable.of(content).mounts
-
-
 def _place(line: bytes) -> tuple[int, int, str] | None:
     """The number of a mount, that of the one below it, and its point; None for another form."""
     fields = line.split(b" ", _POINT + 1)

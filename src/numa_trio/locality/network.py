@@ -5,7 +5,15 @@ The links are described in the kernel's Documentation/ABI/testing/sysfs-class-ne
 
 from pathlib import Path
 
-from numa_trio.locality.files import exists, is_folder, is_link, names_in, read_text, real_folder
+from numa_trio.locality.files import (
+    Unreadable,
+    exists,
+    is_folder,
+    is_link,
+    names_in,
+    read_text,
+    real_folder,
+)
 from numa_trio.locality.numa_node import is_virtual
 from numa_trio.locality.result import Outcome
 from numa_trio.locality.survey import Survey
@@ -28,15 +36,14 @@ def find_interface(survey: Survey, name: str) -> Device | DeadEnd:
 
 
 def interfaces_folder(survey: Survey) -> Path | DeadEnd:
-    """The folder that lists the host's interfaces, or why it cannot be seen.
-
-    Raises `Unreadable`.
-    """
+    """The folder that lists the host's interfaces, or why it cannot be seen."""
     host = survey.host
     folder = host.network_sysfs / "class/net"
-    if host.network_sysfs != host.sysfs or any(
-        exists(folder / name / "device") for name in names_in(folder)
-    ):
+    try:
+        names = names_in(folder)
+    except Unreadable as problem:
+        return unseen(str(problem))
+    if host.network_sysfs != host.sysfs or any(exists(folder / name / "device") for name in names):
         return folder
     # Sysfs shows the interfaces of the network namespace in which it was mounted. That of a pod
     # has virtual ones, which may have the names of the host's.

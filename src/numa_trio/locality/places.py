@@ -6,12 +6,10 @@ from attrs import evolve
 
 from numa_trio.locality.matching import matching
 from numa_trio.locality.resolve import resolve
-from numa_trio.locality.result import Outcome, Place, Resolution, merged
+from numa_trio.locality.result import Outcome, Place, Resolution, joined, merged
 from numa_trio.locality.survey import Survey
 from numa_trio.locality.target import Target
 from numa_trio.locality.things import DeadEnd
-
-_MOST_SAID = 3
 
 
 def find_places(survey: Survey, target: Target) -> tuple[Place, ...]:
@@ -51,10 +49,8 @@ def _together(target: Target, group: Sequence[Resolution]) -> Resolution:
 def _nowhere(target: Target, results: Sequence[Resolution]) -> Resolution:
     """What is to be said of matches of which none is near a known node."""
     first = next((one for one in results if one.found), results[0])
-    said = [f"{one.target}: {one.reason}" for one in results[:_MOST_SAID]]
-    more = len(results) - len(said)
-    reason = "; ".join([*said, *([f"{more} more"] if more > 0 else [])])
-    return evolve(first, target=target.text, reason=reason)
+    reasons = (f"{one.target}: {one.reason}" for one in results)
+    return evolve(first, target=target.text, reason=joined(reasons, "; "))
 
 
 def _with_name(result: Resolution) -> tuple[str, ...]:

@@ -3,14 +3,12 @@
 from collections.abc import Iterable
 
 from numa_trio.locality.find import Found, find
-from numa_trio.locality.result import Outcome, Resolution, Told
+from numa_trio.locality.result import Outcome, Resolution, Told, joined
 from numa_trio.locality.survey import Survey
 from numa_trio.locality.target import Target
 from numa_trio.locality.things import DeadEnd, Thing
 from numa_trio.locality.usable import only_node, usable_nodes
 from numa_trio.locality.walk import Trail, walk
-
-_MOST_SAID = 3
 
 
 def resolve(survey: Survey, target: Target) -> Resolution:
@@ -34,14 +32,14 @@ def resolve_found(survey: Survey, text: str, found: Found) -> Resolution:
     notes = [*found.notes, *(each.note for each in usable if each.note)]
     if len({told.node for told in trail.told}) > 1:
         tellers = sorted(trail.told, key=lambda told: told.node)
-        notes.append(f"on several nodes: {_some(map(_said, tellers))}")
+        notes.append(f"on several nodes: {joined(map(_said, tellers), '; ')}")
     reasons = [
         *(each.reason for each in usable if each.reason),
         *(end.reason for end in trail.dead_ends),
     ]
     if nodes:
         if reasons:
-            notes.append(f"of its members some tell no node: {_some(reasons)}")
+            notes.append(f"of its members some tell no node: {joined(reasons, '; ')}")
         return Resolution(text, Outcome.NEAR, nodes, trail.chain, trail.told, notes=_once(notes))
     outcome = _outcome(trail)
     only = only_node(survey.machine)
@@ -53,7 +51,7 @@ def resolve_found(survey: Survey, text: str, found: Found) -> Resolution:
         outcome,
         chain=trail.chain,
         told=trail.told,
-        reason=_some(reasons) or "it consists of nothing",
+        reason=joined(reasons, "; ") or "it consists of nothing",
         notes=_once(notes),
     )
 
@@ -69,13 +67,6 @@ def _outcome(trail: Trail) -> Outcome:
 
 def _said(told: Told) -> str:
     return f"{told.device} on node {told.node}"
-
-
-def _some(texts: Iterable[str]) -> str:
-    """The texts, of many only the first."""
-    distinct = list(dict.fromkeys(texts))
-    more = len(distinct) - _MOST_SAID
-    return "; ".join([*distinct[:_MOST_SAID], *([f"{more} more"] if more > 0 else [])])
 
 
 def _once(notes: Iterable[str]) -> tuple[str, ...]:

@@ -7,10 +7,9 @@ from itertools import zip_longest
 from attrs import frozen
 
 from numa_trio.plain_text import escaped
-from numa_trio.topology.lists import format_list
+from numa_trio.topology.lists import format_nodes
 
-# So many names of one step are shown.
-_MOST_NAMES = 3
+_MOST_JOINED = 3
 
 
 class Outcome(StrEnum):
@@ -57,7 +56,7 @@ class Resolution:
         named = self.chain[:1] in ((self.target,), (self.target.partition(":")[2],))
         steps = [self.target, *self.chain[named:]]
         if self.nodes:
-            steps.append(f"node{'s' if len(self.nodes) > 1 else ''} {format_list(self.nodes)}")
+            steps.append(format_nodes(self.nodes))
         text = " → ".join(steps)
         return escaped(text if self.reason is None else f"{text}: {self.reason}")
 
@@ -74,11 +73,11 @@ class Place:
     resolution: Resolution
 
 
-def joined(names: Iterable[str]) -> str:
-    """The names of one step, of many only the first."""
-    distinct = list(dict.fromkeys(names))
-    more = len(distinct) - _MOST_NAMES
-    return "+".join([*distinct[:_MOST_NAMES], *([f"{more} more"] if more > 0 else [])])
+def joined(texts: Iterable[str], by: str = "+") -> str:
+    """Each text once, of many only the first and how many more there are."""
+    distinct = list(dict.fromkeys(texts))
+    more = len(distinct) - _MOST_JOINED
+    return by.join([*distinct[:_MOST_JOINED], *([f"{more} more"] if more > 0 else [])])
 
 
 def merged(chains: Sequence[Sequence[str]]) -> tuple[str, ...]:

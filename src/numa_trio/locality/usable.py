@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from numa_trio.topology.lists import format_list
+from numa_trio.topology.lists import format_nodes
 from numa_trio.topology.machine import Machine, NumaNode
 
 
@@ -32,7 +32,7 @@ def usable_nodes(machine: Machine, told: int) -> Usable:
     return Usable(
         found,
         note=f"node {told} has no CPUs; nearest with CPUs, at distance {nearest}:"
-        f" node{'s' if len(found) > 1 else ''} {format_list(found)}",
+        f" {format_nodes(found)}",
     )
 
 

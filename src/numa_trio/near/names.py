@@ -108,15 +108,15 @@ def check_name(name: str) -> None:
 
 def _remarks(names: Iterable[NearName]) -> Iterator[str]:
     """What is odd, but works."""
-    alike: dict[tuple[object, str, bool], list[str]] = {}
+    alike: dict[tuple[object, str, bool], list[NearName]] = {}
     for each in names:
         key = (each.target.kind, each.target.name, each.target.prefixed)
-        alike.setdefault(key, []).append(each.name)
-    for (_, target, _), several in alike.items():
+        alike.setdefault(key, []).append(each)
+    for several in alike.values():
         if len(several) > 1:
             yield (
-                f"{' and '.join(several)} name the same thing, {quoted(target, _LONGEST_SHOWN)}:"
-                " each has slots of its own"
+                f"{' and '.join(each.name for each in several)} name the same thing,"
+                f" {quoted(several[0].target.text, _LONGEST_SHOWN)}: each has slots of its own"
             )
 
 

@@ -6,7 +6,7 @@ Mask Format: 32-bit hexadecimal words, the most significant first.
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from numa_trio.plain_text import quoted
@@ -75,6 +75,11 @@ def format_list(numbers: Iterable[int]) -> str:
         str(first) if first == last else f"{first}-{last}"
         for first, last in zip(firsts, lasts, strict=True)
     )
+
+
+def format_nodes(nodes: Sequence[int]) -> str:
+    """The nodes in words, as in `node 1` or `nodes 0-1`; empty for none."""
+    return f"node{'s' if len(nodes) > 1 else ''} {format_list(nodes)}" if nodes else ""
 
 
 def parse_cpumap(text: str) -> frozenset[int]:

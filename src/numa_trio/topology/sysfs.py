@@ -15,7 +15,13 @@ from typing import TypeVar
 from attrs import field, frozen
 
 from numa_trio.topology.files import GONE, read_regular
-from numa_trio.topology.lists import MalformedText, format_list, parse_cpumap, parse_list
+from numa_trio.topology.lists import (
+    MalformedText,
+    format_list,
+    format_nodes,
+    parse_cpumap,
+    parse_list,
+)
 from numa_trio.topology.machine import HugePages, Machine, NumaNode, Remark
 from numa_trio.topology.node_files import (
     parse_count,
@@ -127,7 +133,7 @@ class _Oddities:
         """A remark for each oddity."""
         return tuple(
             Remark(
-                f"node{'s' if len(node_ids) > 1 else ''} {format_list(node_ids)}: {oddity}",
+                f"{format_nodes(node_ids)}: {oddity}",
                 self._problems[oddity],
             )
             for oddity, node_ids in self._nodes.items()
