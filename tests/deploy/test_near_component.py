@@ -11,6 +11,7 @@ from deploy.contract import assert_contract, the_container
 from deploy.manifests import KUSTOMIZE, OVERLAYS, REPOSITORY, documents, namespace_of
 from deploy.schemas import NEWEST, OLDEST, assert_valid
 from deploy.test_kustomize import assert_sound, one, render, render_with, settings, unmount
+from numa_trio.locality.host import COMPONENTS
 from numa_trio.locality.target import Kind
 from numa_trio.near.source import NearSource
 from numa_trio.settings import load_settings
@@ -85,6 +86,9 @@ def test_parts_are_those_that_targets_need() -> None:
         )
     }
     assert described == {name: source["path"] for name, source in (NEAR | ZFS).items()}
+    assert {source["path"]: "near" for source in NEAR.values()} | {
+        source["path"]: "near-zfs" for source in ZFS.values()
+    } == COMPONENTS
 
 
 def test_only_what_udev_makes_anyway_is_ever_made_on_a_host() -> None:

@@ -24,10 +24,12 @@ def test_mounts_need_the_hosts_mount_table(tree: HostTree, target: str) -> None:
     assert unseen(tree, target, rooted=False) == (
         "the host's mount table cannot be seen from here: mount the host's /proc/1/mountinfo"
         " (read-only) below a directory, as in /host, and name that directory in NUMA_HOST_ROOT"
+        " (the kustomize component near does)"
     )
     assert unseen(tree, target) == (
         "the host's mount table cannot be seen from here: mount the host's /proc/1/mountinfo"
         f" (read-only) at {tree.root}/proc/1/mountinfo, for NUMA_HOST_ROOT is {tree.root}"
+        " (the kustomize component near does)"
     )
 
 
@@ -150,6 +152,7 @@ def test_interfaces_without_their_devices(tree: HostTree) -> None:
     assert unseen(tree, "net:eth2") == (
         "the device of the network interface eth2 cannot be seen from here: mount the host's"
         f" /sys/devices (read-only) at {tree.root}/sys/devices, for NUMA_HOST_ROOT is {tree.root}"
+        " (the kustomize component near does)"
     )
 
 

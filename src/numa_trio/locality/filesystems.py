@@ -7,6 +7,7 @@ from posixpath import basename
 
 from numa_trio.locality.block import by_kernel_name, by_number, device_at, find_disk
 from numa_trio.locality.files import Unreadable, is_folder, names_in, read_text
+from numa_trio.locality.host import UDEV
 from numa_trio.locality.mountinfo import Mount
 from numa_trio.locality.survey import Survey
 from numa_trio.locality.things import DeadEnd, Device, HostFile, Thing, absent, unseen
@@ -19,7 +20,6 @@ _ON_SERVERS = frozenset(
 _IN_MEMORY = frozenset({"tmpfs", "ramfs", "rootfs", "devtmpfs", "hugetlbfs"})
 # Between the layers of an overlay; one within a path is escaped.
 _COLON = re.compile(r"(?<!\\):")
-_UDEV = "/run/udev/data"
 
 
 def below_file(survey: Survey, file: HostFile) -> tuple[Thing, ...] | DeadEnd:
@@ -106,9 +106,9 @@ def _of_btrfs(survey: Survey, mount: Mount) -> tuple[Thing, ...] | DeadEnd:
 def _of_zfs(survey: Survey, mount: Mount) -> tuple[Thing, ...] | DeadEnd:
     """The devices that udev has seen to be of the pool, which the kernel itself tells nobody."""
     pool = mount.source.partition("/")[0]
-    folder = survey.host.inside(_UDEV)
-    if folder is None or not survey.host.shows(_UDEV):
-        return unseen(survey.host.how_to_see(_UDEV, f"which devices the ZFS pool {pool} has"))
+    folder = survey.host.inside(UDEV)
+    if folder is None or not survey.host.shows(UDEV):
+        return unseen(survey.host.how_to_see(UDEV, f"which devices the ZFS pool {pool} has"))
     found = [
         by_number(survey, name.removeprefix("b"))
         for name in names_in(folder)

@@ -7,6 +7,16 @@ from attrs import frozen
 from numa_trio.locality.files import exists, inside, is_folder
 
 MOUNT_TABLE = "/proc/1/mountinfo"
+UDEV = "/run/udev/data"
+
+# The kustomize components that mount parts of the host.
+COMPONENTS = {
+    MOUNT_TABLE: "near",
+    "/dev/disk": "near",
+    "/sys/class/net": "near",
+    "/sys/devices": "near",
+    UDEV: "near-zfs",
+}
 
 
 @frozen
@@ -49,11 +59,11 @@ class Host:
     def how_to_see(self, path: str, what: str) -> str:
         """What to do so that `what` can be seen, which is the host's `path`."""
         if self.root is None:
-            return (
-                f"{what} cannot be seen from here: mount the host's {path} (read-only) below a"
-                " directory, as in /host, and name that directory in NUMA_HOST_ROOT"
-            )
+            remedy = "below a directory, as in /host, and name that directory in NUMA_HOST_ROOT"
+        else:
+            remedy = f"at {self.inside(path)}, for NUMA_HOST_ROOT is {self.root}"
+        component = COMPONENTS.get(path)
         return (
-            f"{what} cannot be seen from here: mount the host's {path} (read-only) at"
-            f" {self.inside(path)}, for NUMA_HOST_ROOT is {self.root}"
+            f"{what} cannot be seen from here: mount the host's {path} (read-only) {remedy}"
+            f"{f' (the kustomize component {component} does)' if component else ''}"
         )
