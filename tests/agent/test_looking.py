@@ -1,8 +1,9 @@
 """Looks in a thread, and when they are taken."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import trio
@@ -67,7 +68,7 @@ class Near:
     def see(self, look: NearLook) -> bool:
         return False
 
-    def kubelet_appeared(self) -> None:
+    def kubelet_appeared(self, at: float) -> None:
         pass
 
 
@@ -89,3 +90,35 @@ async def test_looks_take_a_hundredth_of_a_processor(autojump_clock: MockClock) 
                 await trio.sleep(0.5)
     assert len(times) == 5
     assert min(after - before for before, after in pairwise(times)) >= 200
+
+
+async def test_the_kernel_is_listened_to(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it tells of devices, and of the host's mount table, has a look taken soon."""
+    table = Path("/host/proc/1/mountinfo")
+    tell: dict[object, Callable[[], None]] = {}
+
+    async def follow(changed: Callable[[], None], what: object = "devices") -> None:
+        tell[what] = changed
+        await trio.sleep_forever()
+
+    monkeypatch.setattr("numa_trio.agent.nearness.follow_uevents", follow)
+    monkeypatch.setattr("numa_trio.agent.nearness.follow_mounts", follow)
+    times = []
+
+    async def look(_machine: Machine) -> Found:
+        times.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        return Found(NearLook())
+
+    nearness = Nearness(Near(), look, lambda: TWO_NODES, interval=3600, mount_table=table)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(nearness.follow)
+        await trio.sleep(10)
+        for what in ("devices", table):
+            told = trio.current_time()
+            tell[what]()
+            await trio.sleep(10)
+            assert 0 < times[-2] - told < 1
+        nursery.cancel_scope.cancel()

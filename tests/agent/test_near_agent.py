@@ -36,7 +36,12 @@ async def test_counted_next_to_a_name(tmp_path: Path, autojump_clock: MockClock)
     socket.parent.mkdir()
     async with open_rig(tmp_path, pod_resources=socket) as rig:
         near = NearRig(rig, tmp_path)
-        running = await near.start(NUMA_COUNTED="cpu", NUMA_POD_RESOURCES_SOCKET=str(socket))
+        running = await near.start(
+            NUMA_COUNTED="cpu",
+            NUMA_POD_RESOURCES_SOCKET=str(socket),
+            NUMA_POD_RESOURCES_INTERVAL="3600",
+        )
+        assert near.nearness().mount_table == near.mount_table
         await near.allocatable(2, "numa-align/near-data-cpu", within=31)
         near.move(0)
         await trio.sleep(31)
