@@ -1,4 +1,5 @@
-# `just` lists the recipes; `just NAME` runs one; `just tag=1.2.3 build push` sets a variable.
+# `just` lists the recipes; `just NAME` runs one; `just tag=1.2.3 build` sets a variable. What follows a
+# recipe that takes options goes to it: `just build` and `just push` are two commands.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
@@ -16,6 +17,12 @@ base_image := env("BASE_IMAGE", "")
 
 # The overlay of deploy/kustomize/overlays to deploy.
 overlay := env("OVERLAY", "kubeadm")
+
+# The Secret with the registry's password, if it asks for one; in the agents' namespace.
+pull_secret := env("PULL_SECRET", "")
+
+# What talks to the cluster: `oc` and `microk8s kubectl` will do.
+export KUBECTL := env("KUBECTL", "kubectl")
 
 # Where the overlay puts the agents.
 namespace := if overlay == "openshift" { "numa-trio" } else { "kube-system" }
@@ -118,6 +125,10 @@ build *options:
 push *options:
     engine=${ENGINE:-$(scripts/container-engine)} && "$engine" push "$@" {{ quote(image) }}
 
+# Write what `build` built to an archive, to be loaded on the nodes where there is no registry.
+save archive="dist/numa-trio.tar":
+    scripts/save-image {{ quote(image) }} {{ quote(archive) }}
+
 # Build for several architectures as a manifest list; needs buildah, and binfmt for foreign ones.
 [positional-arguments]
 build-multiarch platforms="linux/amd64,linux/arm64" *options:
@@ -168,27 +179,27 @@ cluster-down:
 
 # ---- Run in a cluster: the one of kubectl's current context ----
 
-# Print what `deploy` applies: the overlay, with `registry` and `tag`.
+# Print what `deploy` applies: the overlay, with `registry`, `tag` and `pull_secret`.
 render:
-    @scripts/render-overlay {{ quote(overlay) }} {{ quote(image) }}
+    @scripts/render-overlay {{ quote(overlay) }} {{ quote(image) }} {{ quote(pull_secret) }}
 
 # Apply the overlay and wait until every node's agent is ready.
 deploy:
-    scripts/render-overlay {{ quote(overlay) }} {{ quote(image) }} | kubectl apply -f -
-    kubectl rollout status --namespace {{ namespace }} daemonset/numa-resource-plugin
+    scripts/render-overlay {{ quote(overlay) }} {{ quote(image) }} {{ quote(pull_secret) }} | $KUBECTL apply -f -
+    $KUBECTL rollout status --namespace {{ namespace }} daemonset/numa-resource-plugin --timeout=10m
 
 # Remove what `deploy` applied.
 undeploy:
-    scripts/render-overlay {{ quote(overlay) }} {{ quote(image) }} | kubectl delete -f - --ignore-not-found
+    scripts/render-overlay {{ quote(overlay) }} {{ quote(image) }} {{ quote(pull_secret) }} | $KUBECTL delete -f - --ignore-not-found
 
 # Follow the agents' logs.
 logs:
-    kubectl logs --namespace {{ namespace }} --selector app=numa-resource-plugin --prefix --follow --tail=50 \
+    $KUBECTL logs --namespace {{ namespace }} --selector app=numa-resource-plugin --prefix --follow --tail=50 \
         --max-log-requests=1000
 
 # Show the agents and what each node offers.
 verify:
-    kubectl get pods --namespace {{ namespace }} --selector app=numa-resource-plugin --output wide
+    $KUBECTL get pods --namespace {{ namespace }} --selector app=numa-resource-plugin --output wide
     scripts/show-slots
 
 # Test the plugin on the cluster, from deployment to pinned pods; arguments go to `python -m e2e`.

@@ -1,5 +1,6 @@
 """The manifests of deploy/kustomize, read from the repository."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ COMPONENTS = {
     "admission-policies": "1.30",
     "counting": OLDEST,
     "counting-policy": "1.36",
-    "host-sys": "1.30",
+    "host-sys": "1.31",
     "init-container-policy": "1.36",
     "monitoring": OLDEST,
     "near": OLDEST,
@@ -34,6 +35,12 @@ COMPONENTS = {
 def namespace_of(overlay: str) -> str:
     """The namespace of the overlay's DaemonSet."""
     return OWN_NAMESPACE.get(overlay, "kube-system")
+
+
+def root_directories() -> dict[str, str]:
+    """Kubelet's root directory on each distribution: where its state files are, by our table."""
+    table = (REPOSITORY / "docs/distributions/README.md").read_text()
+    return dict(re.findall(r"^\| \[\w+\]\((\w+)\.md\) \|[^|]*\| `(/[^`]+)`", table, re.MULTILINE))
 
 
 def documents(path: Path) -> list[Object]:

@@ -8,7 +8,14 @@ import pytest
 import yaml
 
 from deploy.admission import MutatingPolicy, ValidatingPolicy, as_admitted
-from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS, PARAMETERS, REPOSITORY
+from deploy.manifests import (
+    COMPONENTS,
+    KUSTOMIZE,
+    OVERLAYS,
+    PARAMETERS,
+    REPOSITORY,
+    root_directories,
+)
 from deploy.near_pods import NEAR_LET_IN, NEAR_REFUSED
 from deploy.pods import Object, container, pod
 from deploy.schemas import OLDEST
@@ -17,8 +24,9 @@ from numa_trio.workloads.quantity import parse_quantity
 POLICIES = (REPOSITORY / "docs/policies.md").read_text()
 RULES = re.findall(r"^### (NA00\d): (.*?)(?=^##)", POLICIES, flags=re.MULTILINE | re.DOTALL)
 
+CLOUDS = ["aks", "bottlerocket", "eks", "gke"]
 # Kubelet's default, and what k3s and RKE2 have instead: no threshold for memory.
-EVICTION = dict.fromkeys(OVERLAYS, "100Mi") | {"k3s": "0", "rke2": "0"}
+EVICTION = dict.fromkeys([*OVERLAYS, "bottlerocket", "eks"], "100Mi") | {"k3s": "0", "rke2": "0"}
 
 
 def yaml_blocks(text: str) -> list[str]:
@@ -103,28 +111,91 @@ def test_components_are_documented() -> None:
     assert rows == {name: "any" if v == OLDEST else v for name, v in COMPONENTS.items()}
 
 
-@pytest.mark.parametrize("distribution", OVERLAYS)
+@pytest.mark.parametrize("distribution", EVICTION)
 def test_reserved_memory_adds_up(distribution: str) -> None:
     """Kubelet would start: reserved memory is the system's and the eviction threshold, exactly."""
     page = (REPOSITORY / f"docs/distributions/{distribution}.md").read_text()
-    by_node = re.findall(r"numaNode: \d+\n +limits:\n +memory: (\S+)", page) or re.findall(
-        r"\d:memory=(\w+)", page
+    by_node = re.findall(
+        r"numaNode: \d+\n +limits:\n +memory: (\S+)|\d:memory=(\w+)|"
+        r"^enabled = true\nmemory = \"(\w+)",
+        page,
+        re.MULTILINE,
     )
     (system,) = re.findall(
-        r"systemReserved:\n +cpu: \S+\n +memory: (\S+)|system-reserved=cpu=1,memory=(\w+)", page
+        r"(?:system|kube)Reserved:\n +cpu: \S+\n +memory: (\S+)|"
+        r"system-reserved=cpu=1,memory=(\w+)|kube-reserved\]\ncpu = \S+\nmemory = \"(\w+)",
+        page,
     )
     assert len(by_node) == 2
-    assert sum(map(parse_quantity, by_node)) == parse_quantity("".join(system)) + parse_quantity(
-        EVICTION[distribution]
-    )
+    assert sum(parse_quantity("".join(each)) for each in by_node) == parse_quantity(
+        "".join(system)
+    ) + parse_quantity(EVICTION[distribution])
 
 
 @pytest.mark.parametrize("distribution", OVERLAYS)
 def test_pages_say_all_steps(distribution: str) -> None:
-    """Each page renders its overlay, and names both state files and the policies to set."""
+    """Each page names both state files and the policies to set."""
     page = (REPOSITORY / f"docs/distributions/{distribution}.md").read_text()
-    assert f"kustomize deploy/kustomize/overlays/{distribution} |" in page
     assert "cpu_manager_state" in page
     assert "memory_manager_state" in page
     assert "single-numa-node" in page
     assert ("drain $NODE" in page and "uncordon $NODE" in page) or "drains" in page
+
+
+@pytest.mark.parametrize("distribution", [*OVERLAYS, *CLOUDS])
+def test_pages_begin_with_an_image(distribution: str) -> None:
+    """The first commands build, push and deploy, and what else there is to an image is linked."""
+    page = (REPOSITORY / f"docs/distributions/{distribution}.md").read_text()
+    first, *_ = re.findall(r"^```sh\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    registry, *_, build, push, deploy = first.splitlines()
+    assert registry.startswith("export REGISTRY=registry.example.com/")
+    assert (build, push) == ("just build", "just push")
+    overlay = distribution if distribution in OVERLAYS else "kubeadm"
+    assert deploy == f"just overlay={overlay} deploy"
+    assert "[The image](README.md#the-image)" in page
+    assert f"]({distribution}.md) |" in (REPOSITORY / "docs/distributions/README.md").read_text()
+
+
+@pytest.mark.parametrize("distribution", CLOUDS)
+def test_pages_of_clouds_say_what_is_known(distribution: str) -> None:
+    """They name what cannot be set, the vendor's page, and that nothing was tried."""
+    page = (REPOSITORY / f"docs/distributions/{distribution}.md").read_text()
+    assert page.count("Nothing here\nwas tried") + page.count("Nothing here was tried") == 1
+    assert "| What cannot be set |" in page
+    assert "](https://" in page
+    assert "single-numa-node" in page
+
+
+@pytest.mark.parametrize("distribution", ["k0s", "k3s", "kubeadm", "microk8s", "rke2"])
+def test_unit_has_the_directory_of_the_page(distribution: str) -> None:
+    """The command of the page installs the unit with the state file where the page has it."""
+    page = (REPOSITORY / f"docs/distributions/{distribution}.md").read_text()
+    (command,) = re.findall(r"^((?:cp|sed) .*?)\nsystemctl enable", page, re.MULTILINE | re.DOTALL)
+    unit = "deploy/systemd/kubelet-memory-state.service"
+    assert unit in command
+    if command.startswith("cp"):
+        text = (REPOSITORY / unit).read_text()
+    else:
+        filtered = command.partition("\\\n")[0]
+        text = subprocess.run(
+            ["sh", "-c", filtered], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ).stdout
+    assert re.findall(r"rm -f (\S+)$", text, re.MULTILINE) == [
+        f"{root_directories()[distribution]}/memory_manager_state"
+    ]
+
+
+def test_smoke_test_is_a_pod_that_the_rules_let_in(policy: ValidatingPolicy) -> None:
+    """The README's first pod can be pinned, and its command shows what it got."""
+    readme = (REPOSITORY / "README.md").read_text()
+    (text,) = re.findall(
+        r"<!-- smoke test -->.*?<<'END'\n(.*?)^END$", readme, re.MULTILINE | re.DOTALL
+    )
+    first = yaml.safe_load(text)
+    assert policy.matching.matches(as_admitted(first))
+    assert policy.refusals(as_admitted(first), PARAMETERS) == []
+    (test,) = first["spec"]["containers"]
+    shown = subprocess.run(
+        test["command"], env={"NUMA_NODE": "1"}, capture_output=True, text=True, check=True
+    )
+    assert re.match(r"NUMA_NODE=1\nCpus_allowed_list:\s+\S+\nMems_allowed_list:", shown.stdout)

@@ -11,7 +11,14 @@ import pytest
 import yaml
 
 from deploy.contract import assert_contract, assert_settings_exist, the_container
-from deploy.manifests import COMPONENTS, KUSTOMIZE, OVERLAYS, REPOSITORY, namespace_of
+from deploy.manifests import (
+    COMPONENTS,
+    KUSTOMIZE,
+    OVERLAYS,
+    REPOSITORY,
+    namespace_of,
+    root_directories,
+)
 from deploy.schemas import FOREIGN_KINDS, NEWEST, OLDEST, assert_valid
 from numa_trio.kubelet.pod_resources import KNOWN_SOCKETS
 
@@ -202,6 +209,28 @@ def test_readme_example_renders(tmp_path: Path) -> None:
     manifests = render(tmp_path / "mine")
     assert_sound(manifests, NEWEST)
     assert one(manifests, "ConfigMap")["data"] == {"NUMA_CAPACITY": "40", "NUMA_LOG_LEVEL": "debug"}
+    daemonset = one(manifests, "DaemonSet")
+    assert the_container(daemonset)["image"].startswith("registry.example.com/")
+    (secret,) = daemonset["spec"]["template"]["spec"]["imagePullSecrets"]
+    page = (REPOSITORY / "docs/distributions/README.md").read_text()
+    assert f"secret docker-registry {secret['name']} " in page
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_deploy_applies_the_overlay_with_image_and_secret(overlay: str) -> None:
+    """What `just deploy` applies is the overlay with another image and the Secret that pulls it."""
+    done = subprocess.run(
+        [REPOSITORY / "scripts/render-overlay", overlay, "reg.example:5000/x/numa-trio:7", "mine"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    manifests = list(yaml.safe_load_all(done.stdout))
+    assert_sound(manifests, NEWEST)
+    daemonset = one(manifests, "DaemonSet")
+    assert the_container(daemonset)["image"] == "reg.example:5000/x/numa-trio:7"
+    assert daemonset["spec"]["template"]["spec"].pop("imagePullSecrets") == [{"name": "mine"}]
+    assert_contract(daemonset, namespace_of(overlay))
 
 
 def test_image_is_the_users(tmp_path: Path) -> None:
@@ -235,12 +264,6 @@ def test_host_sys_is_read_only_all_the_way_down(tmp_path: Path) -> None:
     }
     assert host_path == {"path": "/sys", "type": "Directory"}
     assert daemonset == plain, "without them it is what it was"
-
-
-def root_directories() -> dict[str, str]:
-    """Kubelet's root directory on each distribution: where its state files are, by our table."""
-    table = (REPOSITORY / "docs/distributions/README.md").read_text()
-    return dict(re.findall(r"^\| \[\w+\]\((\w+)\.md\) \|[^|]*\| `(/[^`]+)`", table, re.MULTILINE))
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
