@@ -416,6 +416,11 @@ def short_directory() -> Iterator[Path]:
         yield Path(directory)
 
 
+def heed_hangups() -> None:
+    """Between fork and exec: also where these tests run under nohup, which has SIGHUP ignored."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interruption_leaves_nothing_behind(short_directory: Path, number: signal.Signals) -> None:
     """A signal ends the agent and removes the temporary directory."""
@@ -424,6 +429,7 @@ def test_interruption_leaves_nothing_behind(short_directory: Path, number: signa
         stdout=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(short_directory)},
         text=True,
+        preexec_fn=heed_hangups,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -467,6 +473,7 @@ def test_closed_terminal_ends_it(short_directory: Path) -> None:
         ["/bin/sh", "-c", command, sys.executable],
         env={**os.environ, "TMPDIR": str(short_directory), "TERM": "xterm"},
         start_new_session=True,
+        preexec_fn=heed_hangups,
     ) as process:
         shown = b""
         while not (started := re.search(rb"started as process (\d+)\s", shown)):
