@@ -153,6 +153,16 @@ async def test_name_whose_socket_has_no_room_is_not_offered() -> None:
     assert rig.healthy("near-y") == 4
 
 
+async def test_names_beyond_what_kubelet_can_be_told_in_time_are_not_offered() -> None:
+    """Whoever came first keeps its place, also when it is gone; the others say why."""
+    rig = Rig()
+    rig.see(there("first", 1))
+    rig.see(gone("first"), *(there(f"n{number}", 1) for number in range(40)))
+    assert len(rig.resources) == 32
+    assert rig.reason("n30") is None
+    assert "32 names are offered already" in (rig.reason("n31") or "")
+
+
 async def test_longest_name_has_room_in_kubelets_directory() -> None:
     """With a pod's uid for the instance."""
     rig = Rig(Path("/var/lib/kubelet/device-plugins"))

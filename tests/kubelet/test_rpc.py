@@ -239,6 +239,25 @@ async def test_registration_reaches_kubelet_as_it_was_sent(
     assert received[0] == REGISTRATION
 
 
+async def test_many_registrations_at_once_are_all_made(bridge: None, tmp_path: Path) -> None:
+    """A peer may allow fewer calls at once than there are resources, and drop who makes more."""
+    received = []
+
+    async def register(registration: Registration) -> None:
+        await trio.sleep(0.01)
+        received.append(registration.endpoint)
+
+    with PluginSocket.bind(tmp_path / "kubelet.sock") as bound:
+        async with trio.open_nursery() as serving:
+            await serving.start(serve_registration, register, bound.listener)
+            async with connect_kubelet(bound.path) as kubelet, trio.open_nursery() as registering:
+                for number in range(100):
+                    registration = Registration(f"numa-align/numa-{number}", f"{number}.sock")
+                    registering.start_soon(kubelet.register, registration)
+            serving.cancel_scope.cancel()
+    assert len(received) == 100
+
+
 @pytest.mark.parametrize("there", [True, False])
 async def test_a_kubelet_that_is_not_there_is_unavailable(
     bridge: None, tmp_path: Path, there: bool

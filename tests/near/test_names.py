@@ -69,6 +69,30 @@ def test_name_of_two_things_stands_for_none() -> None:
     )
 
 
+def test_very_many_problems_are_not_told_one_by_one() -> None:
+    """The log and `/readyz` stay readable, whatever somebody puts into the setting."""
+    found = names_of("good=/good," + "x," * 30_000)
+    assert [each.name for each in found.names] == ["good"]
+    assert len(found.problems) == 21
+    assert found.problems[-1] == "29980 more problems with names"
+
+
+def test_name_of_very_many_things_names_few_of_them() -> None:
+    """The problem is one line that can be read."""
+    (problem,) = names_of(",".join(f"data=/{number}" for number in range(1000))).problems
+    assert "'data=/2' and 997 more: expected one target for data" in problem
+    assert len(problem) < 200
+
+
+def test_names_beyond_those_that_a_fleet_needs() -> None:
+    """The first count."""
+    found = names_of(",".join(f"n{number}=/data" for number in range(1000)))
+    assert [each.name for each in found.names] == [f"n{number}" for number in range(256)]
+    assert found.problems == (
+        "1000 names are given; expected at most 256: n256 and those after it stand for nothing",
+    )
+
+
 def test_name_given_twice_alike_counts_once() -> None:
     """However the target is written."""
     found = names_of("data=/a,data=//a/")

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import trio
@@ -22,6 +22,14 @@ _DeviceNodes = Mapping[str, Mapping[str, tuple[int, ...]]]
 
 # Seconds from its kubelet.sock in which kubelet has admitted the running pods again. Seen: 2.4.
 _ADMITS_AGAIN = 60.0
+
+# Each resource takes its time to be registered again when kubelet starts, some 5 ms, and until then
+# pods are at risk.
+_MOST_OFFERED = 32
+_TOO_MANY = (
+    f"{_MOST_OFFERED} names are offered already, as many as can be; to forget those that are no"
+    " longer given, restart the agent"
+)
 
 
 @define(eq=False)
@@ -45,7 +53,7 @@ class NearResources:
 
     def see(self, look: NearLook) -> bool:
         """Offer what was found now; returns whether that is other than what was found before."""
-        look = evolve(look, verdicts=tuple(map(self._checked, look.verdicts)))
+        look = evolve(look, verdicts=tuple(self._checked(look.verdicts)))
         before, self.look = self.look, look
         if look != before:
             self._tell(before, look)
@@ -69,18 +77,28 @@ class NearResources:
         for advertised in self._slots.values():
             advertised.update(advertised.resource.with_unhealthy(()))
 
-    def _checked(self, verdict: NearVerdict) -> NearVerdict:
-        """The verdict, with a reason not to offer it if that is not possible."""
-        if not verdict.advertised or verdict.name in self._slots:
-            return verdict
+    def _checked(self, verdicts: Iterable[NearVerdict]) -> Iterator[NearVerdict]:
+        """The verdicts, with a reason not to offer what cannot be offered."""
+        room = _MOST_OFFERED - len(self._slots)
+        for verdict in verdicts:
+            if not verdict.advertised or verdict.name in self._slots:
+                yield verdict
+            elif obstacle := self._obstacle(verdict) or (None if room > 0 else _TOO_MANY):
+                yield evolve(verdict, reason=obstacle)
+            else:
+                room -= 1
+                yield verdict
+
+    def _obstacle(self, verdict: NearVerdict) -> str | None:
+        """Why there cannot be such a resource."""
         if self.resources.get(verdict.local_name):
-            return evolve(verdict, reason="another resource has that name")
+            return "another resource has that name"
         try:
             check_socket_paths(self.directory, self.settings.instance, verdict.local_name)
             self._resource(verdict)
         except (BadConfiguration, ValueError) as problem:  # its sockets or devices have no room
-            return evolve(verdict, reason=str(problem))
-        return verdict
+            return str(problem)
+        return None
 
     def _resource(self, verdict: NearVerdict) -> NumaResource:
         return NumaResource(

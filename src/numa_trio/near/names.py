@@ -4,7 +4,8 @@ What is wrong with a name costs that name only.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from attrs import frozen
 
@@ -14,6 +15,13 @@ from numa_trio.plugin.counted import Counted
 
 # With what may follow it, a device's id still has at most kubelet's 63 characters.
 LONGEST_NAME = 32
+
+# As many as a fleet of servers may need together.
+MOST_NAMES = 256
+
+# Of what is wrong, so much is told one by one.
+_MOST_PROBLEMS = 20
+_MOST_SAID = 3  # in one problem
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _SEPARATOR = re.compile(r"[,\n]")
@@ -79,16 +87,29 @@ def near_names(entries: Iterable[Entry], problems: Iterable[str] = ()) -> NearNa
             trouble.append(f"{_shown(entry)}: {problem}")
         else:
             found.setdefault(entry.name, []).append((entry, target))
+    if excess := [*found][MOST_NAMES:]:
+        trouble.append(
+            f"{len(found)} names are given; expected at most {MOST_NAMES}: {excess[0]} and those"
+            " after it stand for nothing"
+        )
     names = []
-    for name, given in found.items():
+    for name, given in islice(found.items(), MOST_NAMES):
         if len({(target.kind, target.name, target.prefixed) for _, target in given}) > 1:
+            several = " and ".join([_shown(entry) for entry, _ in given[:_MOST_SAID]])
+            more = f" and {len(given) - _MOST_SAID} more" if len(given) > _MOST_SAID else ""
             trouble.append(
-                f"{' and '.join(_shown(entry) for entry, _ in given)}: expected one target for"
-                f" {name}; it stands for none of these"
+                f"{several}{more}: expected one target for {name}; it stands for none of these"
             )
         else:
             names.append(NearName(name, given[0][1]))
-    return NearNames(tuple(names), tuple(trouble), tuple(_remarks(names)))
+    return NearNames(tuple(names), first_of(trouble), tuple(_remarks(names)))
+
+
+def first_of(problems: Sequence[str]) -> tuple[str, ...]:
+    """The problems, of very many only the first."""
+    more = len(problems) - _MOST_PROBLEMS
+    rest = (f"{more} more problems with names",) if more > 0 else ()
+    return (*problems[:_MOST_PROBLEMS], *rest)
 
 
 def check_name(name: str) -> None:

@@ -11,7 +11,7 @@ from numa_trio.topology.files import read_regular
 VARIABLE = "NUMA_NEAR"
 FILE_VARIABLE = "NUMA_NEAR_FILE"
 
-_LARGEST = 1 << 20  # bytes, as a ConfigMap
+_LARGEST = 64 << 10  # bytes; to read that much YAML takes half a second and some 10 MiB
 _EXPECTED = "expected a mapping of names to targets, as in 'data: /var/lib/data'"
 
 

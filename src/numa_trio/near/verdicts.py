@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 from numa_trio.locality.places import find_places
 from numa_trio.locality.result import Outcome, Place, Resolution
 from numa_trio.locality.survey import Survey
-from numa_trio.near.names import NearName, NearNames
+from numa_trio.near.names import NearName, NearNames, first_of
 from numa_trio.near.unknown_node import UnknownNode
 from numa_trio.plugin.advertising import LARGEST_NODE
 from numa_trio.topology.lists import format_list
@@ -72,17 +72,18 @@ def settle(names: NearNames, judged: Iterable[tuple[NearName, Sequence[NearVerdi
     """
     written = {each.name for each in names.names}
     found: dict[str, NearVerdict] = {}
-    problems = list(names.problems)
+    clashes = []
     for name, verdicts in judged:
         for verdict in verdicts:
             if verdict.name in found or (verdict.name != name.name and verdict.name in written):
-                problems.append(
+                clashes.append(
                     f"{name.name}={name.target}: near several nodes, one of them by the name"
                     f" {verdict.name}, which is another target's; expected a name of its own"
                 )
             else:
                 found[verdict.name] = verdict
-    return NearLook(tuple(found.values()), tuple(problems), names.remarks)
+    problems = (*names.problems, *first_of(clashes))
+    return NearLook(tuple(found.values()), problems, names.remarks)
 
 
 def _verdict(name: str, place: Place, unknown: UnknownNode) -> NearVerdict:

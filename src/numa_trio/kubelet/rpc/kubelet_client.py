@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpclib.client
+import trio
 import trio_asyncio
 from grpclib.exceptions import GRPCError
 
@@ -17,6 +18,9 @@ from numa_trio.plugin.messages import Registration
 # Kubelet dials back for up to 10 s before it answers Register.
 REGISTER_TIMEOUT = 15.0
 
+# Calls at once. A peer that allows fewer can say so only when it has our first ones.
+_AT_ONCE = 24
+
 
 class KubeletClient:
     """One connection to kubelet.sock, made when it is needed."""
@@ -25,6 +29,7 @@ class KubeletClient:
         self._path = kubelet_socket
         self._channel = grpclib.client.Channel(path=os.fspath(kubelet_socket))
         self._stub = api.RegistrationStub(self._channel)
+        self._turns = trio.CapacityLimiter(_AT_ONCE)
 
     async def register(self, registration: Registration) -> None:
         """Register a resource, whose socket must be served already.
@@ -34,7 +39,8 @@ class KubeletClient:
         request = encode_registration(registration)
         call = trio_asyncio.aio_as_trio(self._stub.register)
         try:
-            await call(request, timeout=REGISTER_TIMEOUT)
+            async with self._turns:
+                await call(request, timeout=REGISTER_TIMEOUT)
         except GRPCError as error:
             raise RegistrationRefused(_describe(error)) from error
         except TimeoutError as error:
