@@ -6,7 +6,8 @@ import trio
 from trio.testing import MockClock
 
 from fault_rig import open_rig
-from near_rig import NearRig
+from near_rig import NearRig, asking
+from numa_trio.workloads.pod import ContainerKind
 from simulated import GIB
 
 
@@ -28,6 +29,23 @@ async def test_container_is_told_what_the_host_has(
                 "NUMA_HOST_NODE_MEMORY_BYTES": str(4 * GIB),
                 "NUMA_HOST_NODE_DISKS": "nvme0n1",
             }
+
+
+async def test_odd_names_of_interfaces_are_not_told(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """The kernel allows nearly any bytes; one that cannot be told must not fail Allocate."""
+    async with open_rig(tmp_path) as rig:
+        near = NearRig(rig, tmp_path)
+        for name in ("eth0", "a,b", "\udcff", "ö", "e\x01"):
+            near.tree.interface(name, on=near.card)
+        await near.start(NUMA_ENV="full", NUMA_SYSFS_ROOT=str(rig.sysfs))
+        await near.allocatable(4)
+        pod = asking("pod", ContainerKind.APP)
+        verdict = await rig.kubelet.admit(pod)
+        assert verdict.admitted, verdict.message
+        (placement,) = rig.kubelet.placements(pod)
+        assert placement.environment["NUMA_HOST_NODE_INTERFACES"] == "eth0"
 
 
 async def test_counted_next_to_a_name(tmp_path: Path, autojump_clock: MockClock) -> None:

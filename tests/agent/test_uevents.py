@@ -7,10 +7,12 @@ from typing import Self
 
 import pytest
 import trio
+from attrs import define, evolve, field
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
+from numa_trio.agent import uevents
 from numa_trio.agent.uevents import follow_uevents, subsystem_of
 
 ADDED = (
@@ -76,6 +78,68 @@ def _hears() -> bool:
             return False
 
 
+@define
+class Flood:
+    """A socket on which there is always one more message, and now and then some were lost."""
+
+    lost_every: int = 10**9
+    message: bytes = ADDED
+    sent: int = 0
+    _readable: socket.socket = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._readable, writer = socket.socketpair()
+        writer.close()
+
+    def __call__(self, *_arguments: object) -> Self:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_arguments: object) -> None:
+        self._readable.close()
+
+    def setblocking(self, _flag: bool) -> None:
+        pass
+
+    def bind(self, _address: object) -> None:
+        pass
+
+    def fileno(self) -> int:
+        return self._readable.fileno()
+
+    def recvfrom(self, _size: int) -> tuple[bytes, tuple[int, int]]:
+        self.sent += 1
+        if self.sent % self.lost_every == 0:
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+        return self.message, (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("flood", "told"),
+    [
+        (Flood(), 11),
+        (Flood(message=b"change@/x\0SUBSYSTEM=tty"), 0),
+        (Flood(lost_every=5, message=b""), 11),
+    ],
+)
+async def test_flood_of_events_costs_little(
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,
+    flood: Flood,
+    told: int,
+) -> None:
+    """However many there are, a thousand a second are read; those lost are a reason to look."""
+    heard = []
+    flood = evolve(flood)
+    monkeypatch.setattr(uevents.socket, "socket", flood)
+    with trio.move_on_after(1.05):
+        await follow_uevents(lambda: heard.append(1))
+    assert len(heard) == told
+    assert 1000 <= flood.sent <= 1100
+
+
 async def test_socket_that_is_not_allowed_is_no_error(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -84,7 +148,7 @@ async def test_socket_that_is_not_allowed_is_no_error(
     def refuse(*_arguments: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(trio.socket, "socket", refuse)
+    monkeypatch.setattr(socket, "socket", refuse)
     with trio.move_on_after(3600) as waited:
         await follow_uevents(lambda: None)
     assert waited.cancelled_caught

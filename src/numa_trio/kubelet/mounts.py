@@ -13,9 +13,12 @@ log = logging.getLogger(__name__)
 # Of our own mount namespace; proc(5) says how to wait for it.
 _TABLE = Path("/proc/thread-self/mountinfo")
 
+# Seconds between two changes that are told: one may stand for thousands.
+_PAUSE = 0.1
+
 
 async def follow_mounts(changed: Callable[[], None], path: Path = _TABLE) -> NoReturn:
-    """Call `changed` after each change of a mount table, until cancelled.
+    """Call `changed` after each change of a mount table, or several, until cancelled.
 
     The `path` is that of a `mountinfo`. Of a file that is none, or that cannot be opened, nothing
     is ever told.
@@ -35,5 +38,6 @@ async def _follow(changed: Callable[[], None], path: Path) -> NoReturn:
             # that comes with each change.
             await trio.lowlevel.wait_writable(table)
             changed()
+            await trio.sleep(_PAUSE)
     finally:
         os.close(table)

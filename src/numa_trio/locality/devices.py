@@ -64,26 +64,33 @@ class Infiniband:
 
 def disks(survey: Survey) -> list[Disk]:
     """The disks in order of name."""
-    folder = survey.host.sysfs / "class/block"
     return [
         Disk(resolve_device(survey, device), _model(device.folder), _size(device.folder))
-        for device in _devices(folder, Kind.DISK, _is_disk)
+        for device in disk_devices(survey)
     ]
+
+
+def disk_devices(survey: Survey) -> list[Device]:
+    """The disks alone, without what there is to say of them."""
+    return _devices(survey.host.sysfs / "class/block", Kind.DISK, _is_disk)
 
 
 def interfaces(survey: Survey) -> list[Interface]:
     """The network interfaces in order of name; none where the host's cannot be seen."""
-    folder = interfaces_folder(survey)
-    if isinstance(folder, DeadEnd):
-        return []
     return [
         Interface(
             resolve_device(survey, device),
             _driver(device.folder / "device"),
             _speed(device.folder),
         )
-        for device in _devices(folder, Kind.NET, _has_hardware)
+        for device in interface_devices(survey) or ()
     ]
+
+
+def interface_devices(survey: Survey) -> list[Device] | None:
+    """The network interfaces alone; None where the host's cannot be seen."""
+    folder = interfaces_folder(survey)
+    return None if isinstance(folder, DeadEnd) else _devices(folder, Kind.NET, _has_hardware)
 
 
 def infiniband(survey: Survey) -> list[Infiniband]:
