@@ -33,7 +33,13 @@ class FakeCounted:
     def given(self, device_ids: Sequence[Sequence[str]]) -> None:
         self.devices.append(device_ids)
 
-    def apply(self, allocatable: Allocatable, holdings: Sequence[ContainerHoldings]) -> None:
+    def apply(
+        self,
+        allocatable: Allocatable,
+        holdings: Sequence[ContainerHoldings],
+        *,
+        complete: bool = True,
+    ) -> None:
         if self.defect:
             raise self.defect
         self.applied.append((allocatable, holdings))

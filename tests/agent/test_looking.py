@@ -64,6 +64,7 @@ class Near:
     """Slots that nobody offers."""
 
     look: NearLook = field(factory=NearLook)
+    admitted: float = 0.0
 
     def see(self, look: NearLook) -> bool:
         return False

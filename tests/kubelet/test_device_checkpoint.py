@@ -13,8 +13,7 @@ from numa_trio.kubelet import device_checkpoint
 from numa_trio.kubelet.device_checkpoint import (
     CHECKPOINT,
     CheckpointUnreadable,
-    read_device_nodes,
-    read_given_devices,
+    DeviceCheckpoint,
 )
 from numa_trio.plugin.messages import ContainerAllocation, Device
 from numa_trio.simulator.checkpoint import restore_checkpoint, write_checkpoint
@@ -50,7 +49,7 @@ def test_reads_what_kubelet_writes(tmp_path: Path) -> None:
     """Devices that containers have, not those that are only registered."""
     write(tmp_path, SEEN)
 
-    assert read_given_devices(tmp_path) == ({"numa-align/numa-1": {"numa-1-4"}},)
+    assert DeviceCheckpoint(tmp_path).given_devices() == ({"numa-align/numa-1": {"numa-1-4"}},)
 
 
 def test_reads_where_devices_were_when_they_were_given(tmp_path: Path) -> None:
@@ -64,11 +63,11 @@ def test_reads_where_devices_were_when_they_were_given(tmp_path: Path) -> None:
         devices.allocate(holder, holder.containers[0], near, allocation)
     write_checkpoint(tmp_path, devices)
     expected = {"both": (0, 1), "one": (1,), "none": ()}
-    assert read_device_nodes(tmp_path) == {near: expected}
+    assert DeviceCheckpoint(tmp_path).device_nodes() == {near: expected}
     restored = DeviceManager(frozenset({0, 1}))
     restore_checkpoint(tmp_path, restored)
     write_checkpoint(tmp_path, restored)
-    assert read_device_nodes(tmp_path) == {near: expected}
+    assert DeviceCheckpoint(tmp_path).device_nodes() == {near: expected}
 
 
 def test_devices_of_init_containers_are_given(tmp_path: Path) -> None:
@@ -82,14 +81,14 @@ def test_devices_of_init_containers_are_given(tmp_path: Path) -> None:
         devices.allocate(running, part, CPUS, Allocation(taken, ContainerAllocation()))
     write_checkpoint(tmp_path, devices)
 
-    assert read_given_devices(tmp_path) == ({CPUS: set(ids)},)
+    assert DeviceCheckpoint(tmp_path).given_devices() == ({CPUS: set(ids)},)
 
 
 def test_no_container_has_devices(tmp_path: Path) -> None:
     """Kubelet then writes null."""
     write(tmp_path, {"Data": {"PodDeviceEntries": None, "RegisteredDevices": {}}, "Checksum": 1})
 
-    assert read_given_devices(tmp_path) == ()
+    assert DeviceCheckpoint(tmp_path).given_devices() == ()
 
 
 @pytest.mark.parametrize(
@@ -104,6 +103,8 @@ def test_no_container_has_devices(tmp_path: Path) -> None:
         '{"Data": {"PodDeviceEntries": [{"DeviceIDs": {"1": []}}]}}',
         '{"Data": {"PodDeviceEntries": [{"ResourceName": "x", "DeviceIDs": ["a"]}]}}',
         '{"Data": {"PodDeviceEntries": [{"ResourceName": "x", "DeviceIDs": {"1": 7}}]}}',
+        json.dumps(SEEN).replace('"1":', '"1024":'),
+        json.dumps(SEEN).replace('"1":', '"-2":'),
         "[" * 100_000,
     ],
 )
@@ -112,13 +113,32 @@ def test_says_that_a_file_is_not_what_kubelet_writes(tmp_path: Path, content: st
     write(tmp_path, content)
 
     with pytest.raises(CheckpointUnreadable, match=f"{CHECKPOINT} is not what kubelet writes"):
-        read_given_devices(tmp_path)
+        DeviceCheckpoint(tmp_path).given_devices()
+
+
+def test_reads_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for often, may have megabytes, and is another one when anything has changed."""
+    write(tmp_path, SEEN)
+    read = []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda content: read.append(content) or loads(content))
+    checkpoint = DeviceCheckpoint(tmp_path)
+    for _ in range(3):
+        assert checkpoint.given_devices() == ({"numa-align/numa-1": {"numa-1-4"}},)
+        assert checkpoint.device_nodes() == {"numa-align/numa-1": {"numa-1-4": (1,)}}
+    assert len(read) == 1
+    (tmp_path / "new").write_text(json.dumps(SEEN).replace("numa-1-4", "numa-1-5"))
+    (tmp_path / "new").rename(tmp_path / CHECKPOINT)
+    assert checkpoint.given_devices() == ({"numa-align/numa-1": {"numa-1-5"}},)
+    (tmp_path / CHECKPOINT).unlink()
+    with pytest.raises(CheckpointUnreadable):
+        checkpoint.given_devices()
 
 
 def test_says_that_there_is_no_file(tmp_path: Path) -> None:
     """A new node has none until a plugin registers."""
     with pytest.raises(CheckpointUnreadable, match="No such file"):
-        read_given_devices(tmp_path)
+        DeviceCheckpoint(tmp_path).given_devices()
 
 
 def test_a_huge_file_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,11 +146,11 @@ def test_a_huge_file_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write(tmp_path, SEEN)
     size = (tmp_path / CHECKPOINT).stat().st_size
     monkeypatch.setattr(device_checkpoint, "_LARGEST", size)
-    assert read_given_devices(tmp_path)
+    assert DeviceCheckpoint(tmp_path).given_devices()
 
     monkeypatch.setattr(device_checkpoint, "_LARGEST", size - 1)
     with pytest.raises(CheckpointUnreadable, match=f"larger than {size - 1} bytes"):
-        read_given_devices(tmp_path)
+        DeviceCheckpoint(tmp_path).given_devices()
 
 
 def test_what_is_not_a_file_keeps_nobody_waiting(tmp_path: Path) -> None:
@@ -138,12 +158,12 @@ def test_what_is_not_a_file_keeps_nobody_waiting(tmp_path: Path) -> None:
     path = tmp_path / CHECKPOINT
     os.mkfifo(path)
     with pytest.raises(CheckpointUnreadable, match="not a regular file"):
-        read_given_devices(tmp_path)
+        DeviceCheckpoint(tmp_path).given_devices()
 
     path.unlink()
     path.mkdir()
     with pytest.raises(CheckpointUnreadable, match=CHECKPOINT):
-        read_given_devices(tmp_path)
+        DeviceCheckpoint(tmp_path).given_devices()
 
 
 json_values = st.recursive(
@@ -179,9 +199,10 @@ def test_whatever_the_file_holds_is_read_or_refused(
     """Ids are texts by resource name, or there is one kind of error."""
     directory = tmp_path_factory.getbasetemp()
     (directory / CHECKPOINT).write_bytes(content)
+    checkpoint = DeviceCheckpoint(directory)
     with suppress(CheckpointUnreadable):
-        read_device_nodes(directory)
-        given_devices = read_given_devices(directory)
+        checkpoint.device_nodes()
+        given_devices = checkpoint.given_devices()
         assert all(isinstance(name, str) for pod in given_devices for name in pod)
         assert all(
             isinstance(each, str) for pod in given_devices for ids in pod.values() for each in ids

@@ -29,7 +29,8 @@ from numa_trio.topology.sizes import format_bytes
 
 log = logging.getLogger(__name__)
 
-# A device that was given out so long ago, in seconds, is listed by now, or was never used.
+# A device that was given out so long ago, in seconds, is listed in kubelet's next answer, or was
+# never used.
 _ADMITTED_WITHIN = 30.0
 
 
@@ -53,6 +54,7 @@ class CountedResources:
     _names: set[str] = field(init=False, factory=set)
     _cpus: dict[int, frozenset[int]] = field(init=False, factory=dict)  # as last read, by node
     _given: dict[str, float] = field(init=False, factory=dict)
+    _complete: bool = field(init=False, default=True)
     _answer: tuple[Allocatable, Sequence[ContainerHoldings]] | None = field(
         init=False, default=None
     )
@@ -62,9 +64,18 @@ class CountedResources:
         now = trio.current_time()
         self._given.update((each, now) for ids in device_ids for each in ids)
 
-    def apply(self, allocatable: Allocatable, holdings: Sequence[ContainerHoldings]) -> None:
-        """Offer what kubelet could still give away."""
-        self._answer = allocatable, holdings
+    def apply(
+        self,
+        allocatable: Allocatable,
+        holdings: Sequence[ContainerHoldings],
+        *,
+        complete: bool = True,
+    ) -> None:
+        """Offer what kubelet could still give away. A `complete` answer has all containers."""
+        self._answer, self._complete = (allocatable, holdings), complete
+        if complete:
+            oldest = trio.current_time() - _ADMITTED_WITHIN
+            self._given = {each: at for each, at in self._given.items() if at >= oldest}
         self.refresh()
 
     def refresh(self) -> None:
@@ -72,8 +83,6 @@ class CountedResources:
         machine = self.machine()
         if self._answer is None or machine is None:
             return
-        oldest = trio.current_time() - _ADMITTED_WITHIN
-        self._given = {each: at for each, at in self._given.items() if at >= oldest}
         self._cpus.update({node.id: node.cpus for node in machine.nodes if node.cpus_known})
         for base in list(self._bases()):
             for kind in self.settings.counted:
@@ -104,7 +113,7 @@ class CountedResources:
             self._tell(name, base, obstacle)
 
     def _left(
-        self, resource: NumaResource, base: NumaResource, held: AbstractSet[str]
+        self, resource: NumaResource, base: NumaResource, theirs: AbstractSet[str]
     ) -> Mapping[int, tuple[int, ...]]:
         """Where the devices that containers have were given, by ordinal, if its slots can move."""
         if base.plain:
@@ -114,16 +123,24 @@ class CountedResources:
             return resource.left_behind
         found = nodes.get(resource.name, {})
         by_ordinal = (
-            (ordinal_of(resource.local_name, each), found[each])
-            for each in found
-            if each in held or each in self._given
+            (ordinal_of(resource.local_name, each), found[each]) for each in found.keys() & theirs
         )
         return {ordinal: then for ordinal, then in by_ordinal if ordinal is not None}
 
+    def _theirs(
+        self, held: AbstractSet[str], kept: AbstractSet[str], others: AbstractSet[str]
+    ) -> AbstractSet[str]:
+        """The devices that containers have, or may have although kubelet does not list them yet."""
+        return held | kept | self._given.keys() | (frozenset() if self._complete else others)
+
     def _stop_counting(self, name: str) -> None:
-        """Offer none of what was counted before, if anything was."""
-        if name in self._names and (before := self.resources.get(name)):
-            before.update(before.resource.with_health(False))
+        """Offer to nobody what was counted before, if anything was; who has some of it keeps it."""
+        if self._answer and name in self._names and (before := self.resources.get(name)):
+            resource, holdings = before.resource, self._answer[1]
+            held = held_ids(resource.name, holdings)
+            theirs = self._theirs(held, *given_devices(resource.name, self.read_given(), holdings))
+            spared = ordinals(name, theirs, resource.capacity)
+            before.update(resource.with_health(False).with_spared(spared))
 
     def _count(self, base: NumaResource, kind: Counted, name: str) -> None:
         assert self._answer is not None
@@ -136,7 +153,8 @@ class CountedResources:
         unit = format_bytes(unit_bytes)
         reason = why_not_counted(kind, allocatable, room.total, unit)
         before = self.resources.get(name)
-        if before is None and reason:
+        held = held_ids(full_name, holdings)
+        if before is None and (reason or not (base.healthy or held)):
             self._tell(name, base, reason)
             return
         if reason:
@@ -148,12 +166,14 @@ class CountedResources:
             else NumaResource(name, base.numa_nodes, capacity, domain=base.domain)
         )
         scarce = room.free < room.total or room.total < capacity
-        kept, others = given_devices(full_name, self.read_given() if scarce else (), holdings)
-        held = held_ids(full_name, holdings)
+        matters = scarce or not base.healthy or not base.plain
+        kept, others = given_devices(full_name, self.read_given() if matters else (), holdings)
+        theirs = self._theirs(held, kept, others)
         resource = (
             resource.with_capacity(capacity)
-            .with_nodes(base.numa_nodes, self._left(resource, base, {*held, *kept}))
+            .with_nodes(base.numa_nodes, self._left(resource, base, theirs))
             .with_health(base.healthy)
+            .with_spared(() if base.healthy else ordinals(name, theirs, capacity))
         )
         self._tell(name, base, reason)
         unhealthy = unhealthy_devices(

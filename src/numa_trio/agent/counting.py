@@ -66,8 +66,14 @@ class Counted(Protocol):
     def given(self, device_ids: Sequence[Sequence[str]]) -> None:
         """Containers may have these devices from now on."""
 
-    def apply(self, allocatable: Allocatable, holdings: Sequence[ContainerHoldings]) -> None:
-        """Offer what kubelet could still give away."""
+    def apply(
+        self,
+        allocatable: Allocatable,
+        holdings: Sequence[ContainerHoldings],
+        *,
+        complete: bool = True,
+    ) -> None:
+        """Offer what kubelet could still give away. A `complete` answer has all containers."""
 
 
 class Look(StrEnum):
@@ -183,7 +189,7 @@ class Counting:
         self._allocatable = allocatable
         if not starting:
             self._life = life
-        self.counted.apply(allocatable, holdings)
+        self.counted.apply(allocatable, holdings, complete=not starting)
         self.answered = Moment.now()
         return Look.ANSWERED
 

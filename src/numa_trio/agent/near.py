@@ -1,22 +1,20 @@
 """The resources that are named by what they are near: from what was found to slots."""
 
-import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import trio
 from attrs import define, evolve, field
 
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
-from numa_trio.locality.result import Outcome
-from numa_trio.near.verdicts import NearLook, NearVerdict
+from numa_trio.agent.near_news import tell_kept, tell_look, tell_moved, tell_offered
+from numa_trio.near.names import is_counted
+from numa_trio.near.verdicts import NEAR, NearLook, NearVerdict
 from numa_trio.plugin.counting import ordinal_of
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.settings import BadConfiguration, Settings, check_socket_paths
-from numa_trio.topology.lists import format_nodes
-
-log = logging.getLogger(__name__)
 
 _DeviceNodes = Mapping[str, Mapping[str, tuple[int, ...]]]
 
@@ -38,7 +36,8 @@ class NearResources:
 
     `offer` makes what serves a resource; `directory` has its socket; `read_nodes` tells, by
     resource and id, the nodes of the devices that kubelet takes for given, when it gave them; None
-    if nobody can tell.
+    if nobody can tell. Until `admitted`, in Trio's seconds, kubelet may still admit running pods
+    again.
     """
 
     settings: Settings
@@ -47,16 +46,17 @@ class NearResources:
     directory: Path
     read_nodes: Callable[[], _DeviceNodes | None]
     look: NearLook = field(init=False, factory=NearLook)
+    admitted: float = field(init=False, default=-math.inf)
     _slots: dict[str, AdvertisedResource] = field(init=False, factory=dict)  # by name
     _given_as: dict[str, str] = field(init=False, factory=dict)  # by name
-    _admits_again_until: float = field(init=False, default=-math.inf)
 
     def see(self, look: NearLook) -> bool:
-        """Offer what was found now; returns whether that is other than what was found before."""
+        """Offer what was found now; returns whether that is other than what was so before."""
         look = evolve(look, verdicts=tuple(self._checked(look.verdicts)))
         before, self.look = self.look, look
+        offered = len(self._slots)
         if look != before:
-            self._tell(before, look)
+            tell_look(before, look)
         given = self.read_nodes()
         for verdict in look.verdicts:
             self._apply(verdict, given)
@@ -64,18 +64,17 @@ class NearResources:
         for name, advertised in self._slots.items():
             if name not in names:
                 self._lose(name, advertised)
-        return look != before
+        self._keep(given or {})
+        self._spare(given)
+        return look != before or len(self._slots) != offered
 
     def kubelet_appeared(self, at: float) -> None:
         """There is a kubelet.sock, made `at` that time, in Trio's seconds.
 
         A kubelet that has just started will soon admit the running pods again.
         """
-        self._admits_again_until = at + _ADMITS_AGAIN
-        if trio.current_time() >= self._admits_again_until:
-            return
-        for advertised in self._slots.values():
-            advertised.update(advertised.resource.with_unhealthy(()))
+        self.admitted = at + _ADMITS_AGAIN
+        self._spare(self.read_nodes())
 
     def _checked(self, verdicts: Iterable[NearVerdict]) -> Iterator[NearVerdict]:
         """The verdicts, with a reason not to offer what cannot be offered."""
@@ -112,41 +111,35 @@ class NearResources:
         advertised = self._slots.get(verdict.name)
         if verdict.advertised and advertised is None:
             resource = self._placed(self._resource(verdict), verdict, given)
-            advertised = self._slots[verdict.name] = self.offer(resource)
-            self._given_as[verdict.name] = verdict.given
-            self.resources.add(advertised)
-            _tell_offered(verdict, resource)
-        elif advertised is None:
-            return
-        elif verdict.advertised:
+            self._add(verdict.name, resource)
+            tell_offered(verdict, resource)
+        elif advertised is not None and verdict.advertised:
             before = advertised.resource
             advertised.update(self._placed(before, verdict, given))
-            _tell_moved(before, advertised.resource, verdict)
+            tell_moved(before, advertised.resource, verdict)
             advertised.set_health(None)
-        elif verdict.certain:
+        elif advertised is not None and verdict.certain:
             advertised.set_health(verdict.reason)
+        self._given_as[verdict.name] = verdict.given
+
+    def _add(self, name: str, resource: NumaResource) -> None:
+        self._slots[name] = self.offer(resource)
+        self.resources.add(self._slots[name])
 
     def _placed(
         self, resource: NumaResource, verdict: NearVerdict, given: _DeviceNodes | None
     ) -> NumaResource:
         """The resource where it is now, with what containers have of it where that was.
 
-        What stays behind goes to nobody else, for kubelet would place them by it. But while a new
-        kubelet admits the running pods again, it must be healthy: a pod by whose init container
-        that is not so would be killed.
+        What stays behind goes to nobody else, for kubelet would place them by it.
         """
-        nodes: Mapping[int, tuple[int, ...]] = resource.left_behind
-        if given is not None:
-            ids = given.get(resource.name, {})
-            by_ordinal = ((ordinal_of(resource.local_name, each), ids[each]) for each in ids)
-            nodes = {ordinal: then for ordinal, then in by_ordinal if ordinal is not None}
-        placed = resource.with_nodes(verdict.numa_nodes, nodes)
-        admits_again = trio.current_time() < self._admits_again_until
-        return placed.with_unhealthy(() if admits_again else placed.left_behind)
+        held = resource.left_behind if given is None else _held(resource.name, given)
+        placed = resource.with_nodes(verdict.numa_nodes, held)
+        return placed.with_unhealthy(placed.left_behind)
 
     def _lose(self, name: str, advertised: AdvertisedResource) -> None:
         """Nothing has this name now."""
-        given = self._given_as[name]
+        given = self._given_as.get(name, name)
         others = [verdict for verdict in self.look.verdicts if verdict.given == given]
         if not all(verdict.certain for verdict in others):
             return
@@ -160,58 +153,45 @@ class NearResources:
             )
         advertised.set_health(reason)
 
-    def _tell(self, before: NearLook, look: NearLook) -> None:
-        """Log what is new: what is wrong, and what is not offered."""
-        for problem in look.problems:
-            if problem not in before.problems:
-                log.error("%s", problem)
-        for problem in before.problems:
-            if problem not in look.problems:
-                log.info("No longer so: %s", problem)
-        for remark in look.remarks:
-            if remark not in before.remarks:
-                log.warning("%s", remark)
-        known = {verdict.name: verdict for verdict in before.verdicts}
-        for verdict in look.verdicts:
-            earlier = known.get(verdict.name)
-            if verdict.reason and (earlier is None or earlier.reason != verdict.reason):
-                absent = verdict.resolution.outcome is Outcome.ABSENT
-                level = logging.INFO if absent else logging.WARNING
-                log.log(level, "Not advertising %s: %s", verdict.local_name, verdict)
-            for note in verdict.resolution.notes:
-                if earlier is None or note not in earlier.resolution.notes:
-                    log.info("%s: %s", verdict.local_name, note)
+    def _keep(self, given: _DeviceNodes) -> None:
+        """Offer, to nobody else, what containers have of names that an earlier agent offered.
+
+        Kubelet that starts again kills a pod whose init container has a slot of a resource that
+        nobody offers.
+        """
+        prefix = f"{self.settings.resource_domain}/{NEAR}"
+        for full_name in given:
+            name = full_name.removeprefix(prefix)
+            if name in (full_name, *self._slots) or is_counted(name):
+                continue
+            held = _held(full_name, given)
+            if held and len(self._slots) < _MOST_OFFERED and not self.resources.get(NEAR + name):
+                with suppress(ValueError):  # it cannot be one of ours
+                    self._add(name, self._kept(NEAR + name, held))
+                    tell_kept(self._slots[name].resource)
+
+    def _kept(self, local_name: str, held: Mapping[int, tuple[int, ...]]) -> NumaResource:
+        # Beside slots near one node something can be counted, of which they may have some.
+        nodes = min(held.values(), key=lambda each: (len(each) != 1, each))
+        capacity = max(self.settings.capacity, max(held) + 1)
+        resource = NumaResource(local_name, nodes, capacity, self.settings.resource_domain)
+        return resource.with_nodes(nodes, held).with_health(False)
+
+    def _spare(self, given: _DeviceNodes | None) -> None:
+        """While running pods are admitted again, what containers have must be healthy.
+
+        Otherwise kubelet kills those pods whose init container has it.
+        """
+        for advertised in self._slots.values():
+            resource = advertised.resource
+            held = resource.left_behind if given is None else _held(resource.name, given)
+            if trio.current_time() >= self.admitted:
+                held = {}
+            advertised.update(resource.with_spared(held))
 
 
-def _tell_moved(before: NumaResource, after: NumaResource, verdict: NearVerdict) -> None:
-    if before.numa_nodes == after.numa_nodes:
-        return
-    behind = len(after.left_behind)
-    log.warning(
-        "%s was near %s and is now near %s: %s%s",
-        before.name,
-        _nodes(before.numa_nodes),
-        _nodes(after.numa_nodes),
-        verdict.resolution,
-        f" ({behind} that containers have stay where they are)" if behind else "",
-    )
-
-
-def _tell_offered(verdict: NearVerdict, resource: NumaResource) -> None:
-    found, remark = verdict.resolution, ""
-    if not verdict.numa_nodes:
-        remark = f"; it aligns nothing: {found.reason}"
-    elif len(verdict.numa_nodes) > 1:
-        remark = "; any of these nodes will do"
-    log.info(
-        "Advertising %s as %s: %d%s",
-        found if verdict.numa_nodes else found.target,
-        resource.name,
-        resource.capacity,
-        remark,
-        extra={"nodes": list(verdict.numa_nodes)},
-    )
-
-
-def _nodes(nodes: tuple[int, ...]) -> str:
-    return format_nodes(nodes) or "no known node"
+def _held(resource: str, given: _DeviceNodes) -> dict[int, tuple[int, ...]]:
+    """The devices of a resource that containers have, by ordinal, and where they were given."""
+    ids, local_name = given.get(resource, {}), resource.rpartition("/")[2]
+    by_ordinal = ((ordinal_of(local_name, each), ids[each]) for each in ids)
+    return {ordinal: nodes for ordinal, nodes in by_ordinal if ordinal is not None}

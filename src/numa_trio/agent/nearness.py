@@ -17,6 +17,7 @@ from numa_trio.agent.uevents import follow_uevents
 from numa_trio.kubelet.mounts import follow_mounts
 from numa_trio.near.verdicts import NearLook
 from numa_trio.plugin.environment import NodeFacts
+from numa_trio.repeated_event import RepeatedEvent
 from numa_trio.topology.machine import Machine
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,10 @@ class Near(Protocol):
 
     def see(self, look: NearLook) -> bool:
         """Offer what was found now; returns whether that is other than before."""
+
+    @property
+    def admitted(self) -> float:
+        """Until then, in Trio's seconds, kubelet may still admit running pods again."""
 
     def kubelet_appeared(self, at: float) -> None:
         """There is a kubelet.sock, made `at` that time, in Trio's seconds."""
@@ -65,6 +70,15 @@ class Nearness:
     _turn: Turn = field(init=False, factory=Turn)
     _not_before: float = field(init=False, factory=trio.current_time)
     _event: bool = field(init=False, default=False)
+    _appeared: RepeatedEvent = field(init=False, factory=RepeatedEvent)
+
+    def kubelet_appeared(self, at: float) -> None:
+        """There is a kubelet.sock, made `at` that time, in Trio's seconds."""
+        try:
+            self.near.kubelet_appeared(at)
+        except Exception as defect:  # noqa: BLE001  kubelet must not wait for it
+            self._fail(defect)
+        self._appeared.happen()
 
     async def follow(self) -> NoReturn:
         """Look now, every `interval` seconds, and soon after each event, for ever."""
@@ -78,12 +92,25 @@ class Nearness:
     async def _follow(self) -> NoReturn:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follow_uevents, self.happened)
+            nursery.start_soon(self._follow_kubelet)
             if self.mount_table:
                 nursery.start_soon(follow_mounts, self.happened, self.mount_table)
             while True:
                 await self._turn.come()
                 await self._look_safely()
         raise AssertionError("the loop does not end")
+
+    async def _follow_kubelet(self) -> NoReturn:
+        """Have the slots as they were found, once kubelet has admitted the running pods again."""
+        while True:
+            appeared = self._appeared.next()
+            if self.near.admitted > trio.current_time():
+                with trio.move_on_at(self.near.admitted):
+                    await appeared.wait()
+                    continue
+                if self.near.see(self.near.look):
+                    self.changed()
+            await appeared.wait()
 
     def happened(self) -> None:
         """Something has changed, or may have: look soon."""

@@ -25,10 +25,9 @@ from numa_trio.agent.settling import settle
 from numa_trio.agent.status import ResourceStatus
 from numa_trio.kubelet.device_checkpoint import (
     CheckpointUnreadable,
+    DeviceCheckpoint,
     DeviceNodes,
     PodDevices,
-    read_device_nodes,
-    read_given_devices,
 )
 from numa_trio.kubelet.directory import KUBELET_SOCKET, choose_directory
 from numa_trio.kubelet.plugin_socket import is_plugin_socket_name, remove_dead_sockets
@@ -102,6 +101,7 @@ class Agent:
         check_socket_paths(self.directory.path, settings.instance)
         if settings.counted:
             check_socket_paths(self.directory.path, settings.instance, _LONGEST_COUNTED)
+        self.checkpoint = DeviceCheckpoint(self.directory.path)
         self.counts = AgentCounts()
         self.host = HostFacts() if settings.env is Environment.FULL else None
         self.resources = AdvertisedResources()
@@ -165,7 +165,7 @@ class Agent:
 
     def _nearness(self) -> "Nearness | None":
         settings = self.settings
-        if not (settings.near or settings.near_file or self.host):
+        if not (settings.near or settings.near_file or self.host or self._names_are_in_use()):
             return None
         # Only here: few need it, and it takes memory.
         from numa_trio.agent.looking import Looker
@@ -192,6 +192,11 @@ class Agent:
             tell=self._tell_containers,
         )
 
+    def _names_are_in_use(self) -> bool:
+        """Whether containers have slots of names that an earlier agent offered."""
+        prefix = f"{self.settings.resource_domain}/near-"
+        return any(name.startswith(prefix) for name in self._nodes_in_checkpoint() or ())
+
     def _slots_changed(self) -> None:
         if self.counting:
             self.counting.slots_changed()
@@ -202,20 +207,20 @@ class Agent:
 
     def _kubelet_appeared(self, at: float) -> None:
         if self.nearness:
-            self.nearness.near.kubelet_appeared(at)
+            self.nearness.kubelet_appeared(at)
         if self.counting:
             self.counting.kubelet_appeared(at)
 
     def _devices_in_checkpoint(self) -> Sequence[PodDevices]:
         try:
-            return read_given_devices(self.directory.path)
+            return self.checkpoint.given_devices()
         except CheckpointUnreadable as problem:
             log.debug("Cannot tell the devices of init containers: %s", problem)
             return ()
 
     def _nodes_in_checkpoint(self) -> DeviceNodes | None:
         try:
-            return read_device_nodes(self.directory.path)
+            return self.checkpoint.device_nodes()
         except CheckpointUnreadable as problem:
             log.debug("Cannot tell where devices were when they were given: %s", problem)
             return None

@@ -119,12 +119,16 @@ def check_name(name: str) -> None:
             f"expected a name of at most {LONGEST_NAME} letters, digits, '-', '_' or '.', with a"
             " letter or digit first and last, as in data"
         )
-    for kind in Counted:
-        if name == kind or name.endswith(f"-{kind}"):
-            raise ValueError(
-                f"expected a name that does not end in {kind}: near-<name>-{kind} is what is"
-                " counted next to near-<name>"
-            )
+    if kind := is_counted(name):
+        raise ValueError(
+            f"expected a name that does not end in {kind}: near-<name>-{kind} is what is"
+            " counted next to near-<name>"
+        )
+
+
+def is_counted(name: str) -> Counted | None:
+    """What `near-<name>` would count, if that is something counted next to another name."""
+    return next((kind for kind in Counted if f"-{name}".endswith(f"-{kind}")), None)
 
 
 def _remarks(names: Iterable[NearName]) -> Iterator[str]:

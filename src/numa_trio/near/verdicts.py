@@ -12,6 +12,8 @@ from numa_trio.near.unknown_node import UnknownNode
 from numa_trio.plugin.advertising import LARGEST_NODE
 from numa_trio.topology.lists import format_list
 
+NEAR = "near-"  # what the resource of a name begins with, behind the domain
+
 _BUT_ON_DEMAND = " (NUMA_NEAR_UNKNOWN=any offers it without a node)"
 
 
@@ -39,7 +41,7 @@ class NearVerdict:
     @property
     def local_name(self) -> str:
         """The name of the resource, without the domain."""
-        return f"near-{self.name}"
+        return NEAR + self.name
 
     def __str__(self) -> str:
         """The way from the target to its nodes, and why it is not offered or near none."""

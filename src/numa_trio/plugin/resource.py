@@ -6,6 +6,7 @@ from typing import Self
 
 from attrs import evolve, field, frozen, validators
 
+from numa_trio.plugin.device_choice import LONGEST_ID, prefer, shown
 from numa_trio.plugin.environment import HostFacts, environment_of
 from numa_trio.plugin.messages import (
     ContainerAllocation,
@@ -17,9 +18,6 @@ from numa_trio.plugin.messages import (
 
 # Neither optional call would help: the devices of a resource are all alike.
 _OPTIONS = PluginOptions()
-
-# Kubelet's own limit for a device's id.
-_LONGEST_ID = 63
 
 # A call with more would keep others waiting.
 _MOST_CONTAINERS = 1000
@@ -53,9 +51,9 @@ class NumaResource:
     `local_name` is what follows the domain: `numa-1` for the plain slots of node 1, else a longer
     name (`numa-1-cpu`, `near-data`). Its devices are `<local_name>-<ordinal>`. Any of `numa_nodes`
     suits them; without nodes kubelet gets no hint. `healthy` is False while no pod could be placed
-    by it: then no device is. `unhealthy` has the ordinals of those that are not while the rest is.
-    `left_behind` has, by ordinal, the nodes of devices that are still near others. What `host` says
-    is no part of what is offered.
+    by it: then no device is. `unhealthy` has the ordinals of those that are not while the rest is,
+    `spared` of those that are healthy nonetheless. `left_behind` has, by ordinal, the nodes of
+    devices that are still near others. What `host` says is no part of what is offered.
     """
 
     local_name: str = field()
@@ -64,6 +62,7 @@ class NumaResource:
     domain: str = _DEFAULT_DOMAIN
     healthy: bool = True
     unhealthy: frozenset[int] = field(default=frozenset(), converter=_as_set)
+    spared: frozenset[int] = field(default=frozenset(), converter=_as_set)
     left_behind: Mapping[int, tuple[int, ...]] = field(factory=dict, hash=False)
     host: HostFacts | None = field(default=None, eq=False, repr=False)
 
@@ -88,8 +87,8 @@ class NumaResource:
     @capacity.validator
     def _check_capacity(self, _attribute: object, capacity: int) -> None:
         last = self._device_id(capacity - 1)
-        if len(last) > _LONGEST_ID:
-            raise ValueError(f"{last} has {len(last)} characters; kubelet allows {_LONGEST_ID}")
+        if len(last) > LONGEST_ID:
+            raise ValueError(f"{last} has {len(last)} characters; kubelet allows {LONGEST_ID}")
 
     @unhealthy.validator
     def _check_unhealthy(self, _attribute: object, ordinals: frozenset[int]) -> None:
@@ -119,7 +118,9 @@ class NumaResource:
     @property
     def healthy_count(self) -> int:
         """How many devices are healthy."""
-        return self.capacity - len(self.unhealthy) if self.healthy else 0
+        if not self.healthy:
+            return len(self.spared)
+        return self.capacity - len(self.unhealthy - self.spared)
 
     @property
     def options(self) -> PluginOptions:
@@ -134,12 +135,17 @@ class NumaResource:
         """The same resource with just these devices unhealthy by themselves."""
         return evolve(self, unhealthy=ordinals)
 
+    def with_spared(self, ordinals: Iterable[int]) -> Self:
+        """The same resource with just these devices, as far as it has them, healthy nonetheless."""
+        return evolve(self, spared=(each for each in ordinals if each < self.capacity))
+
     def with_capacity(self, capacity: int) -> Self:
         """The same resource with so many devices, each as healthy as before; new ones healthy."""
         return evolve(
             self,
             capacity=capacity,
             unhealthy=(ordinal for ordinal in self.unhealthy if ordinal < capacity),
+            spared=(ordinal for ordinal in self.spared if ordinal < capacity),
             left_behind={
                 ordinal: nodes for ordinal, nodes in self.left_behind.items() if ordinal < capacity
             },
@@ -171,7 +177,7 @@ class NumaResource:
         return tuple(
             Device(
                 self._device_id(ordinal),
-                self.healthy and ordinal not in self.unhealthy,
+                self._is_healthy(ordinal),
                 self.nodes_of(ordinal),
             )
             for ordinal in range(self.capacity)
@@ -190,7 +196,7 @@ class NumaResource:
         self, requests: Sequence[PreferredAllocationRequest]
     ) -> list[list[str]]:
         """For each container what it must have, then the available devices of lowest number."""
-        return [self._prefer(request) for request in requests]
+        return [prefer(self.name, request, self.ordinal) for request in requests]
 
     def pre_start_container(self, device_ids: Sequence[str]) -> None:
         """Check the ids; a device needs no preparation."""
@@ -204,9 +210,12 @@ class NumaResource:
             if number < self.capacity and device_id == self._device_id(number):
                 return number
         raise InvalidRequest(
-            f"{self.name} has no device {_shown(device_id)}:"
+            f"{self.name} has no device {shown(device_id)}:"
             f" its devices are {self._device_id(0)} to {self._device_id(self.capacity - 1)}"
         )
+
+    def _is_healthy(self, ordinal: int) -> bool:
+        return ordinal in self.spared or (self.healthy and ordinal not in self.unhealthy)
 
     def _device_id(self, ordinal: int) -> str:
         return f"{self.local_name}-{ordinal}"
@@ -221,24 +230,3 @@ class NumaResource:
             raise InvalidRequest(f"{self.name}: a container request names no device")
         for device_id in device_ids:
             self.ordinal(device_id)
-
-    def _prefer(self, request: PreferredAllocationRequest) -> list[str]:
-        available = set(request.available)
-        wanted = dict.fromkeys(request.must_include)  # a set that keeps their order
-        for device_id in wanted:
-            if device_id not in available:
-                raise InvalidRequest(
-                    f"{self.name}: {_shown(device_id)} must be included, yet is not available"
-                )
-        by_number = sorted(available, key=self.ordinal)
-        if not len(wanted) <= request.size <= len(available):
-            raise InvalidRequest(
-                f"{self.name}: {request.size} devices are wanted, with {len(wanted)} that must be"
-                f" included and {len(available)} available"
-            )
-        rest = [device_id for device_id in by_number if device_id not in wanted]
-        return [*wanted, *rest[: request.size - len(wanted)]]
-
-
-def _shown(device_id: str) -> str:
-    return repr(device_id if len(device_id) <= _LONGEST_ID else f"{device_id[:_LONGEST_ID]}…")
