@@ -152,36 +152,3 @@ async def test_socket_that_is_not_allowed_is_no_error(
     with trio.move_on_after(3600) as waited:
         await follow_uevents(lambda: None)
     assert waited.cancelled_caught
-
-
-class FullSocket:
-    """A socket for which more came, once, than fits."""
-
-    def __init__(self, *_kind: int) -> None:
-        self.lost = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_problem: object) -> None:
-        pass
-
-    async def bind(self, _address: object) -> None:
-        await trio.lowlevel.checkpoint()
-
-    async def recvfrom(self, _size: int) -> None:
-        if not self.lost:
-            await trio.sleep_forever()
-        self.lost = False
-        raise OSError(errno.ENOBUFS, "No buffer space available")
-
-
-async def test_events_that_were_lost_count_as_one(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
-) -> None:
-    """Anything may have changed, and others are heard afterwards."""
-    monkeypatch.setattr(trio.socket, "socket", FullSocket)
-    told = []
-    with trio.move_on_after(60):
-        await follow_uevents(lambda: told.append(trio.current_time()))
-    assert len(told) == 1
