@@ -121,6 +121,15 @@ def test_table_lists_devices_and_names(capsys: pytest.CaptureFixture[str]) -> No
     assert any("expected a name that does not end in cpu" in line for line in lines)
 
 
+def test_names_with_line_ends_stay_on_their_line(
+    tree: HostTree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The kernel lets an interface and a mount point have nearly any bytes for a name."""
+    tree.interface("e\nth\x1b[31m", on=tree.card("0000:f0:00.0", node=1))
+    (line,) = [line for line in run(capsys).splitlines() if "0000:f0:00.0" in line]
+    assert r"e\nth\x1b[31m" in line
+
+
 def test_says_what_cannot_be_seen(
     tree: HostTree, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

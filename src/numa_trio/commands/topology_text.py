@@ -93,7 +93,7 @@ def _device_table(rows: "Iterable[tuple[str, ...]]") -> "Table":
     for heading in ("Near", "Kind", "Name", "What it is", "By"):
         table.add_column(heading, justify="right" if heading == "Near" else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escaped, row))
     return table
 
 
