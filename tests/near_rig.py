@@ -7,6 +7,7 @@ import trio
 
 from fault_rig import Rig, RunningAgent
 from host_tree import HostTree
+from numa_trio.agent.advertised import AdvertisedResource
 from numa_trio.agent.nearness import Nearness
 from numa_trio.workloads.pod import Container, ContainerKind, Pod, Resources
 
@@ -47,6 +48,14 @@ class NearRig:
             NUMA_HOST_ROOT=str(self.tree.root),
             **settings,
         )
+
+    async def offered(self, near: str = "data=/data") -> AdvertisedResource:
+        """Start, and wait until kubelet has the slots of `data`."""
+        running = await self.start(near)
+        await self.allocatable(4)
+        resource = running.agent.resources.get("near-data")
+        assert resource is not None
+        return resource
 
     async def allocatable(self, count: int, name: str = DATA, within: float = 1.0) -> None:
         with trio.fail_after(within):

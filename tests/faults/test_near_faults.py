@@ -22,10 +22,7 @@ async def test_what_a_name_stands_for_goes_and_returns(
     """Slots near the disk's node, unhealthy while it is not mounted, healthy again."""
     async with open_rig(tmp_path) as rig:
         near = NearRig(rig, tmp_path)
-        running = await near.start("data=mount:/data")
-        await near.allocatable(4)
-        resource = running.agent.resources.get("near-data")
-        assert resource is not None
+        resource = await near.offered("data=mount:/data")
         assert resource.resource.numa_nodes == (1,)
         near.mount()
         await near.allocatable(0, within=back)
@@ -94,10 +91,7 @@ async def test_what_a_name_stands_for_moves(
     """Free slots go with the disk; a container that asks for one gets CPUs of the new node."""
     async with open_rig(tmp_path) as rig:
         near = NearRig(rig, tmp_path)
-        running = await near.start()
-        await near.allocatable(4)
-        resource = running.agent.resources.get("near-data")
-        assert resource is not None
+        resource = await near.offered()
         near.move(0)
         await trio.sleep(back)
         assert {device.numa_nodes for device in resource.resource.devices()} == {(0,)}
@@ -146,10 +140,7 @@ async def test_what_a_name_stands_for_moves_while_a_container_has_a_slot(
     """A pod lives through a move of the disk and a restart of kubelet; others go to the disk."""
     async with open_rig(tmp_path) as rig:
         near = NearRig(rig, tmp_path)
-        running = await near.start()
-        await near.allocatable(4)
-        resource = running.agent.resources.get("near-data")
-        assert resource is not None
+        await near.offered()
         old = asking("old", ContainerKind.INIT, ContainerKind.APP)
         assert (await rig.kubelet.admit(old)).admitted
         near.move(0)

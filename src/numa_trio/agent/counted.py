@@ -8,6 +8,7 @@ import trio
 from attrs import define, field
 
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
+from numa_trio.kubelet.device_checkpoint import DeviceNodes, PodDevices
 from numa_trio.plugin.counted import Counted
 from numa_trio.plugin.counting import (
     Room,
@@ -16,7 +17,7 @@ from numa_trio.plugin.counting import (
     given_devices,
     held_ids,
     memory_room,
-    ordinal_of,
+    nodes_by_ordinal,
     ordinals,
     unhealthy_devices,
     why_not_counted,
@@ -48,8 +49,8 @@ class CountedResources:
     resources: AdvertisedResources
     offer: Callable[[NumaResource], AdvertisedResource]
     machine: Callable[[], Machine | None]
-    read_given: Callable[[], Iterable[Mapping[str, frozenset[str]]]]
-    read_nodes: Callable[[], Mapping[str, Mapping[str, tuple[int, ...]]] | None] = lambda: None
+    read_given: Callable[[], Iterable[PodDevices]]
+    read_nodes: Callable[[], DeviceNodes | None] = lambda: None
     reasons: dict[str, str] = field(init=False, factory=dict)
     _names: set[str] = field(init=False, factory=set)
     _cpus: dict[int, frozenset[int]] = field(init=False, factory=dict)  # as last read, by node
@@ -122,10 +123,9 @@ class CountedResources:
         if nodes is None:
             return resource.left_behind
         found = nodes.get(resource.name, {})
-        by_ordinal = (
-            (ordinal_of(resource.local_name, each), found[each]) for each in found.keys() & theirs
+        return nodes_by_ordinal(
+            resource.local_name, {each: found[each] for each in found.keys() & theirs}
         )
-        return {ordinal: then for ordinal, then in by_ordinal if ordinal is not None}
 
     def _theirs(
         self, held: AbstractSet[str], kept: AbstractSet[str], others: AbstractSet[str]

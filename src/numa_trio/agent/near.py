@@ -10,13 +10,12 @@ from attrs import define, evolve, field
 
 from numa_trio.agent.advertised import AdvertisedResource, AdvertisedResources
 from numa_trio.agent.near_news import tell_kept, tell_look, tell_moved, tell_offered
+from numa_trio.kubelet.device_checkpoint import DeviceNodes
 from numa_trio.near.names import is_counted
-from numa_trio.near.verdicts import NEAR, NearLook, NearVerdict
-from numa_trio.plugin.counting import ordinal_of
-from numa_trio.plugin.resource import NumaResource
+from numa_trio.near.verdicts import NearLook, NearVerdict
+from numa_trio.plugin.counting import nodes_by_ordinal
+from numa_trio.plugin.resource import NEAR, NumaResource
 from numa_trio.settings import BadConfiguration, Settings, check_socket_paths
-
-_DeviceNodes = Mapping[str, Mapping[str, tuple[int, ...]]]
 
 # Seconds from its kubelet.sock in which kubelet has admitted the running pods again. Seen: 2.4.
 _ADMITS_AGAIN = 60.0
@@ -44,7 +43,7 @@ class NearResources:
     resources: AdvertisedResources
     offer: Callable[[NumaResource], AdvertisedResource]
     directory: Path
-    read_nodes: Callable[[], _DeviceNodes | None]
+    read_nodes: Callable[[], DeviceNodes | None]
     look: NearLook = field(init=False, factory=NearLook)
     admitted: float = field(init=False, default=-math.inf)
     _slots: dict[str, AdvertisedResource] = field(init=False, factory=dict)  # by name
@@ -107,7 +106,7 @@ class NearResources:
             self.settings.resource_domain,
         )
 
-    def _apply(self, verdict: NearVerdict, given: _DeviceNodes | None) -> None:
+    def _apply(self, verdict: NearVerdict, given: DeviceNodes | None) -> None:
         advertised = self._slots.get(verdict.name)
         if verdict.advertised and advertised is None:
             resource = self._placed(self._resource(verdict), verdict, given)
@@ -127,7 +126,7 @@ class NearResources:
         self.resources.add(self._slots[name])
 
     def _placed(
-        self, resource: NumaResource, verdict: NearVerdict, given: _DeviceNodes | None
+        self, resource: NumaResource, verdict: NearVerdict, given: DeviceNodes | None
     ) -> NumaResource:
         """The resource where it is now, with what containers have of it where that was.
 
@@ -153,7 +152,7 @@ class NearResources:
             )
         advertised.set_health(reason)
 
-    def _keep(self, given: _DeviceNodes) -> None:
+    def _keep(self, given: DeviceNodes) -> None:
         """Offer, to nobody else, what containers have of names that an earlier agent offered.
 
         Kubelet that starts again kills a pod whose init container has a slot of a resource that
@@ -177,7 +176,7 @@ class NearResources:
         resource = NumaResource(local_name, nodes, capacity, self.settings.resource_domain)
         return resource.with_nodes(nodes, held).with_health(False)
 
-    def _spare(self, given: _DeviceNodes | None) -> None:
+    def _spare(self, given: DeviceNodes | None) -> None:
         """While running pods are admitted again, what containers have must be healthy.
 
         Otherwise kubelet kills those pods whose init container has it.
@@ -190,8 +189,6 @@ class NearResources:
             advertised.update(resource.with_spared(held))
 
 
-def _held(resource: str, given: _DeviceNodes) -> dict[int, tuple[int, ...]]:
+def _held(resource: str, given: DeviceNodes) -> dict[int, tuple[int, ...]]:
     """The devices of a resource that containers have, by ordinal, and where they were given."""
-    ids, local_name = given.get(resource, {}), resource.rpartition("/")[2]
-    by_ordinal = ((ordinal_of(local_name, each), ids[each]) for each in ids)
-    return {ordinal: nodes for ordinal, nodes in by_ordinal if ordinal is not None}
+    return nodes_by_ordinal(resource.rpartition("/")[2], given.get(resource, {}))

@@ -39,7 +39,7 @@ from numa_trio.kubelet.rpc.pod_resources_client import connect_pod_resources
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
 from numa_trio.plugin.environment import Environment, HostFacts, NodeFacts
-from numa_trio.plugin.resource import NumaResource
+from numa_trio.plugin.resource import NEAR, NumaResource
 from numa_trio.settings import Settings, check_socket_paths
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class Agent:
 
     def _names_are_in_use(self) -> bool:
         """Whether containers have slots of names that an earlier agent offered."""
-        prefix = f"{self.settings.resource_domain}/near-"
+        prefix = f"{self.settings.resource_domain}/{NEAR}"
         return any(name.startswith(prefix) for name in self._nodes_in_checkpoint() or ())
 
     def _slots_changed(self) -> None:

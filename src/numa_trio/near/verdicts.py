@@ -10,9 +10,8 @@ from numa_trio.locality.survey import Survey
 from numa_trio.near.names import NearName, NearNames, first_of
 from numa_trio.near.unknown_node import UnknownNode
 from numa_trio.plugin.advertising import LARGEST_NODE
+from numa_trio.plugin.resource import NEAR
 from numa_trio.topology.lists import format_list
-
-NEAR = "near-"  # what the resource of a name begins with, behind the domain
 
 _BUT_ON_DEMAND = " (NUMA_NEAR_UNKNOWN=any offers it without a node)"
 

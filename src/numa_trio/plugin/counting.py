@@ -177,6 +177,14 @@ def ordinals(local_name: str, device_ids: Iterable[str], capacity: int) -> froze
     return frozenset(each for each in found if each is not None and each < capacity)
 
 
+def nodes_by_ordinal(
+    local_name: str, nodes: Mapping[str, tuple[int, ...]]
+) -> dict[int, tuple[int, ...]]:
+    """The nodes of the devices that are the resource's, by ordinal instead of by id."""
+    found = ((ordinal_of(local_name, each), nodes[each]) for each in nodes)
+    return {ordinal: of_device for ordinal, of_device in found if ordinal is not None}
+
+
 def ordinal_of(local_name: str, device_id: str) -> int | None:
     """The ordinal of an id of the resource's; None of any other."""
     digits = device_id.removeprefix(f"{local_name}-")

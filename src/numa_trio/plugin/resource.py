@@ -31,6 +31,9 @@ _DEFAULT_DOMAIN = "numa-align"
 _NOTHING: Mapping[int, tuple[int, ...]] = {}
 
 
+NEAR = "near-"  # what the local name of a resource near something begins with
+
+
 def slots_name(node: int) -> str:
     """The local name of the plain slots of a node, as in `numa-1`."""
     return f"numa-{node}"

@@ -4,7 +4,7 @@ from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 
-from numa_trio.plugin.resource import NumaResource
+from numa_trio.plugin.resource import NEAR, NumaResource
 from numa_trio.simulator.counted_pods import with_counts
 from numa_trio.simulator.cpus import SimulatedMachine
 from numa_trio.simulator.ideal import Offer
@@ -12,7 +12,7 @@ from numa_trio.workloads.manifest import load_manifests
 from numa_trio.workloads.pod import Container, Pod, Resources
 from numa_trio.workloads.quantity import parse_quantity
 
-_NEAR = "/near-"
+_NEAR = f"/{NEAR}"
 _MEMORY = parse_quantity("64Mi")
 
 

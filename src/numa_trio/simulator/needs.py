@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from numa_trio.plugin.resource import NumaResource
+from numa_trio.plugin.resource import NEAR, NumaResource
 from numa_trio.simulator.admission import Verdict
 from numa_trio.simulator.expectation import asked_of
 from numa_trio.simulator.room import NodeRoom
@@ -38,7 +38,7 @@ def _why_not_offered(setup: Setup, name: str) -> str:
     base, _, kind = local_name.rpartition("-")
     if is_counted(local_name) and base in slots and kind not in setup.offer.counted:
         return "is not counted: set NUMA_COUNTED in the cluster, --counted cpu,memory here."
-    near = " NUMA_NEAR, or --near here, gives names." if local_name.startswith("near-") else ""
+    near = " NUMA_NEAR, or --near here, gives names." if local_name.startswith(NEAR) else ""
     return f"is not offered on {setup.machine.name}: name one of {', '.join(slots)}.{near}"
 
 

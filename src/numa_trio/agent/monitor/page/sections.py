@@ -14,7 +14,7 @@ from numa_trio.agent.monitor.page.markup import Markup, element, join
 from numa_trio.agent.monitor.page.places import Place, places_of
 from numa_trio.agent.monitor.readiness import MISSING, verdict
 from numa_trio.agent.status import Phase
-from numa_trio.plugin.resource import NumaResource
+from numa_trio.plugin.resource import NEAR, NumaResource
 from numa_trio.topology.lists import format_list
 from numa_trio.topology.machine import NumaNode
 from numa_trio.topology.sizes import format_bytes
@@ -64,7 +64,7 @@ def _troubles(observed: Observation) -> Markup:
             troubles.append(element("li", element("b", "near"), f" {problem}"))
         for near in observed.nearness.names:
             if near.reason:
-                troubles.append(element("li", element("b", f"near-{near.name}"), f" {near.found}"))
+                troubles.append(element("li", element("b", NEAR + near.name), f" {near.found}"))
     alike: dict[tuple[Phase, str | None], list[NumaResource]] = {}
     for one in observed.missing:
         alike.setdefault((one.status.phase, one.status.obstacle), []).append(one.resource)
@@ -207,7 +207,7 @@ def _near(observed: Observation) -> Iterator[Markup]:
         yield element(
             "section",
             element("h2", "Near"),
-            element("dl", *(_fact(f"near-{one.name}", one.found) for one in offered)),
+            element("dl", *(_fact(NEAR + one.name, one.found) for one in offered)),
             id="near",
         )
 
