@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from numa_trio.agent.backoff import Backoff
 from numa_trio.agent.moment import Moment
@@ -84,12 +84,21 @@ class Look(StrEnum):
     FAILED = "failed"
 
 
+@frozen
+class Answer:
+    """What kubelet said last, and whether it had all containers already."""
+
+    allocatable: Allocatable
+    holdings: Sequence[ContainerHoldings]
+    complete: bool = True
+
+
 @define(eq=False)
 class Counting:
     """Keeps the `counted` resources as kubelet says they are.
 
     `interval` is in seconds. `problem` says why the last question failed, if it did; `answered` is
-    when the last good answer came; `looks` counts what came of all questions.
+    when the last good `answer` came; `looks` counts what came of all questions.
     """
 
     counted: Counted
@@ -98,6 +107,7 @@ class Counting:
     interval: float
     problem: str | None = field(default=None, init=False)
     answered: Moment | None = field(default=None, init=False)
+    answer: Answer | None = field(default=None, init=False)
     looks: dict[Look, int] = field(init=False, factory=lambda: dict.fromkeys(Look, 0))
     _allocatable: Allocatable | None = field(default=None, init=False)
     _life: SocketIdentity | None = field(default=None, init=False)
@@ -190,6 +200,7 @@ class Counting:
         if not starting:
             self._life = life
         self.counted.apply(allocatable, holdings, complete=not starting)
+        self.answer = Answer(allocatable, holdings, complete=not starting)
         self.answered = Moment.now()
         return Look.ANSWERED
 

@@ -8,6 +8,7 @@ import trio
 from attrs import Factory, define, field
 
 from numa_trio.agent.histogram import Histogram
+from numa_trio.agent.moment import Moment
 from numa_trio.kubelet.drop import Drop
 
 E = TypeVar("E", bound=StrEnum)
@@ -85,7 +86,8 @@ class ResourceCounts:
 
 @define(eq=False)
 class AgentCounts:
-    """What has happened to the agent as a whole."""
+    """What has happened to the agent as a whole since it `started`."""
 
+    started: Moment = Factory(Moment.now)
     kubelet_generations: int = 0
     scope_failures: int = 0

@@ -134,7 +134,8 @@ class Agent:
                     self.counting,
                     self.nearness,
                 )
-                respond = Routes(observer.observe, self.settings.host_name).respond
+                host, sysfs = self.settings.host_name, self.settings.sysfs_root
+                respond = Routes(observer.observe, host, sysfs).respond
                 nursery.start_soon(serve_http, address, respond, counts.connection_dropped)
             await self.discovery.first()
             log.info("Device-plugin directory: %s (%s)", self.directory.path, self.directory.reason)

@@ -93,7 +93,7 @@ def observe(*resources: AdvertisedResource, **changes: object) -> Observation:
         kubelet_problem=None,
         polling=False,
         tasks=12,
-        counts=AgentCounts(),
+        counts=AgentCounts(started=START),
         http_counts=HttpCounts(),
     )
     return evolve(observed, **changes)

@@ -2,10 +2,9 @@
 
 from base64 import b64encode
 from hashlib import sha256
-from html.parser import HTMLParser
 
 import pytest
-from attrs import define, evolve, field
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,8 +17,8 @@ from agent.monitor.observations import (
     observe,
     resource_in_phase,
 )
-from numa_trio.agent.monitor.observation import Observation
-from numa_trio.agent.monitor.page import CONTENT_SECURITY_POLICY, render_page
+from agent.monitor.page_parser import Page, parse
+from numa_trio.agent.monitor.page import CONTENT_SECURITY_POLICY, render_page, words
 from numa_trio.agent.monitor.page.distances import describe_distances
 from numa_trio.agent.monitor.page.durations import format_duration
 from numa_trio.agent.monitor.page.markup import element, join
@@ -27,46 +26,6 @@ from numa_trio.agent.status import Phase
 from numa_trio.plugin.advertising import CpulessNodes, advertise
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.topology.machine import HugePages, Machine, NumaNode, Remark
-
-
-@define
-class Page(HTMLParser):
-    """What a parser finds: the start tags with their attributes, and the text of each card."""
-
-    tags: list[tuple[str, dict[str, str | None]]] = field(factory=list)
-    texts: dict[str, list[str]] = field(factory=dict)
-    raw: dict[str, str] = field(factory=dict)
-    _part: str = ""
-    _tag: str = ""
-
-    def __attrs_pre_init__(self) -> None:
-        super().__init__()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
-        self.tags.append((tag, attributes))
-        self._tag = tag
-        if tag in ("article", "header", "ul", "section", "footer") and attributes.get("id"):
-            self._part = attributes["id"] or ""
-
-    def handle_data(self, data: str) -> None:
-        if self._tag in ("style", "script"):
-            self.raw[self._tag] = self.raw.get(self._tag, "") + data
-        else:
-            self.texts.setdefault(self._part, []).append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        self._tag = ""
-
-    def text(self, part: str) -> str:
-        return " ".join(self.texts.get(part, []))
-
-
-def parse(observed: Observation) -> Page:
-    page = Page()
-    page.feed(render_page(observed, "some-host"))
-    page.close()
-    return page
 
 
 async def test_shows_each_node_with_what_it_has() -> None:
@@ -84,7 +43,7 @@ async def test_shows_each_node_with_what_it_has() -> None:
         "8 GiB, 4 GiB free",
         "21 to node 0",
         "100, healthy",
-        "7 containers",
+        "to 7 containers since the start",
     ):
         assert expected in card
     assert "ready: kubelet holds the stream of 2 of 2 resources" in page.text("header")
@@ -148,13 +107,13 @@ async def test_a_card_lists_each_resource_of_its_node() -> None:
     lines = page.text("node-1")
     assert lines.index("numa-align/numa-1 ") < lines.index("numa-align/near-data")
     assert lines.index("numa-align/near-data") < lines.index("numa-align/numa-1-cpu")
-    assert "offered for 1 min : 28 of 32 healthy, 3 containers" in lines
+    assert "offered for 1 min : 28 of 32 healthy,  given to 3 containers since the start" in lines
     assert "100, healthy" in lines
     assert "not served" in lines
-    assert "not offered for 1 min : 100 of 100 healthy, 0 containers" in page.text("node-0")
+    assert "not offered for 1 min : 100 of 100 healthy" in page.text("node-0")
     assert "Any node" in page.text("node-any")
     assert "unhealthy" in page.text("node-any")
-    assert "near-net   offered for 1 min : 5, unhealthy, 0 containers" in page.text("node-any")
+    assert "near-net   offered for 1 min : 5, unhealthy" in page.text("node-any")
     assert "near-data  no socket of ours is served; last trouble: no room" in page.text("troubles")
 
 
@@ -206,19 +165,48 @@ async def test_shows_what_is_not_near() -> None:
     assert "/data → nvme0n1 → 0000:01:00.0 → node 1" in page.text("near")
 
 
-async def test_a_large_machine_has_a_map_and_stays_small() -> None:
-    """64 nodes of 64 CPUs: a tile for each, and no more than a photograph's bytes."""
+async def test_a_large_machine_is_folded_and_stays_small() -> None:
+    """Of 64 nodes of 64 CPUs only those with a trouble are open, in a photograph's bytes."""
     nodes = tuple(node_of(number, nodes=64, cpus=64) for number in range(64))
     observed = observe(
-        *(in_phase(Phase.STREAMING, number) for number in range(64)),
+        *(in_phase(Phase.STREAMING, number) for number in range(62)),
+        in_phase(Phase.SERVING, 62),
+        resource_in_phase(NumaResource.of_node(63, 5).with_health(False)),
         advertisements=advertise(Machine(nodes), CpulessNodes.SKIP),
     )
     page = parse(observed)
-    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
-    assert links[:64] == [f"#node-{number}" for number in range(64)]
+    cards = [found for tag, found in page.tags if found.get("class") == "card"]
+    assert [card["id"] for card in cards] == [f"node-{number}" for number in range(64)]
+    assert [card["id"] for card in cards if "open" in card] == ["node-62", "node-63"]
+    distances = next(found for _, found in page.tags if found.get("id") == "distances")
+    assert "open" not in distances
     cells = sum(tag == "td" for tag, _ in page.tags)
     assert cells == 64 * 64 + 1
     assert len(render_page(observed)) < 200_000
+
+
+async def test_a_small_machine_has_nothing_to_open() -> None:
+    """Eight nodes are shown as they are, their distances too, above them."""
+    page = parse(observe(*(in_phase(Phase.STREAMING, number) for number in range(8))))
+    ids = [found["id"] for _, found in page.tags if found.get("id")]
+    assert ids.index("distances") < ids.index("node-0")
+    folds = {found["id"]: "open" in found for tag, found in page.tags if tag == "details"}
+    assert folds == {"distances": True, "words": False}
+
+
+async def test_every_count_says_what_it_counts() -> None:
+    """In a line below it, or where a pointer rests on its name, and since when."""
+    page = parse(observe(in_phase(Phase.STREAMING), counting=counting_seen()))
+    history = page.text("history")
+    assert "The agent started  2026-01-02T03:02:35Z , 1 min ago." in history
+    explained = [
+        found for tag, found in page.tags if tag == "p" and found.get("class") == "meaning"
+    ]
+    assert len(explained) >= 1 + 5  # the start, and each count
+    titles = {text for tag, found in page.tags if tag == "dt" and (text := found.get("title"))}
+    assert words.ALLOCATED in titles
+    for text in titles:
+        assert text in page.text("words")
 
 
 async def test_before_anything_is_known_there_is_a_page() -> None:
@@ -258,7 +246,7 @@ async def test_loads_nothing() -> None:
         "/readyz",
     }
     assert "http" not in page.raw["script"]
-    assert "url(" not in page.raw["style"].replace("url(#squares)", "")
+    assert "url(" not in page.raw["style"]
 
 
 async def test_the_policy_admits_this_style_and_script_alone() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,15 @@ import trio
 from attrs import define, evolve, field
 
 from agent.monitor.chromium import Chromium, open_chromium
-from agent.monitor.observations import in_phase, node_of, observe
+from agent.monitor.observations import (
+    counting_seen,
+    in_phase,
+    nearness_seen,
+    node_of,
+    observe,
+    resource_in_phase,
+)
+from numa_trio.agent.counting import Answer
 from numa_trio.agent.counts import Outcome
 from numa_trio.agent.moment import Moment
 from numa_trio.agent.monitor.http import serve_http
@@ -18,6 +27,8 @@ from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.routes import Routes
 from numa_trio.agent.status import Phase
 from numa_trio.plugin.advertising import CpulessNodes, advertise
+from numa_trio.plugin.holdings import Allocatable, ContainerHoldings
+from numa_trio.plugin.resource import NumaResource
 from numa_trio.setting_values import HttpAddress
 from numa_trio.topology.machine import Machine, NumaNode
 
@@ -36,10 +47,14 @@ def ignore(_reason: HttpDrop) -> None:
 
 @define(eq=False)
 class Shown:
-    """A server whose page, in the browser, shows `observed`; a test may exchange that."""
+    """A server whose page, in the browser, shows `observed`; a test may exchange that.
+
+    Two CPUs with consecutive numbers are a core, eight nodes of 4 CPUs a socket.
+    """
 
     chromium: Chromium
     nursery: trio.Nursery
+    sysfs_root: Path
     observed: Observation = field(factory=observe)
     port: int = 0
     _serving: trio.CancelScope = field(factory=trio.CancelScope)
@@ -49,7 +64,8 @@ class Shown:
         await self.nursery.start(self._serve)
 
     async def _serve(self, *, task_status: trio.TaskStatus[None]) -> None:
-        routes = Routes(lambda: evolve(self.observed, now=Moment.now()))
+        observe_now = lambda: evolve(self.observed, now=Moment.now())  # noqa: E731
+        routes = Routes(observe_now, sysfs_root=self.sysfs_root)
         address = HttpAddress("127.0.0.1", self.port)
         with self._serving:
             async with trio.open_nursery() as nursery:
@@ -74,25 +90,66 @@ class Shown:
         return await trio.to_thread.run_sync(partial(call, *arguments))
 
 
+@pytest.fixture(scope="module")
+def sysfs_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("sys")
+    for cpu in range(256):
+        folder = root / f"devices/system/cpu/cpu{cpu}/topology"
+        folder.mkdir(parents=True)
+        (folder / "core_cpus_list").write_text(f"{cpu & ~1}-{cpu | 1}\n")
+        (folder / "physical_package_id").write_text(f"{cpu // 32}\n")
+    return root
+
+
 @pytest.fixture
-async def shown(chromium: Chromium, nursery: trio.Nursery) -> AsyncIterator[Shown]:
+async def shown(
+    chromium: Chromium, nursery: trio.Nursery, sysfs_root: Path
+) -> AsyncIterator[Shown]:
     chromium.open("about:blank")
     chromium.complaints()
-    page = Shown(chromium, nursery)
+    page = Shown(chromium, nursery, sysfs_root)
     await page.start()
     yield page
     page.stop()
 
 
 def large_machine() -> Observation:
-    """64 nodes of 64 CPUs, of which one is without its stream and one has no CPUs."""
-    nodes = [node_of(number, nodes=64, cpus=64) for number in range(63)]
+    """64 nodes of 4 CPUs, of which one is without its stream and one has no CPUs."""
+    nodes = [node_of(number, nodes=64) for number in range(63)]
     nodes.append(NumaNode(63, memory_bytes=2**30))
     resources = [in_phase(Phase.STREAMING, number) for number in range(62)]
     return observe(
         *resources,
         in_phase(Phase.SERVING, 62, "kubelet refused the registration"),
         advertisements=advertise(Machine(tuple(nodes)), CpulessNodes.SKIP),
+        **in_use(),
+    )
+
+
+def in_use() -> dict[str, object]:
+    """Names that are near, and six containers with CPUs, all different in colour."""
+    holdings = [
+        ContainerHoldings("search", f"elasticsearch-{cpu}", "elasticsearch", cpus=frozenset({cpu}))
+        for cpu in range(1, 7)
+    ]
+    allocatable = Allocatable(frozenset(range(1, 256)))
+    return {
+        "counting": counting_seen(
+            answer=Answer(allocatable, holdings),
+            reasons={"numa-2-cpu": "all of its CPUs are reserved for the system"},
+        ),
+        "nearness": nearness_seen(),
+    }
+
+
+def small_machine() -> Observation:
+    """Two nodes, each with resources of several kinds."""
+    return observe(
+        in_phase(Phase.STREAMING, 0),
+        in_phase(Phase.STREAMING, 1),
+        resource_in_phase(NumaResource("near-elasticsearch-data", (0, 1), 100)),
+        resource_in_phase(NumaResource("numa-1-cpu", (1,), 4)),
+        **in_use(),
     )
 
 
@@ -107,7 +164,8 @@ async def test_draws_the_machine(shown: Shown) -> None:
         return {
             title: document.title,
             cards: drawn(".card"),
-            cpus: drawn(".card ol.cpus li"),
+            cores: drawn(".card .cores li"),
+            threads: drawn(".card .cores b"),
             bars: drawn(".card .bar"),
             distances: drawn("#distances td[class]"),
             states: [...document.querySelectorAll(".state")].map((one) => one.innerText),
@@ -119,7 +177,8 @@ async def test_draws_the_machine(shown: Shown) -> None:
     assert seen.pop("title").startswith("ready: numa-trio on ")
     assert seen == {
         "cards": 2,
-        "cpus": 8,
+        "cores": 4,
+        "threads": 8,
         "bars": 2,
         "distances": 4,
         "states": ["offered", "offered"],
@@ -128,23 +187,83 @@ async def test_draws_the_machine(shown: Shown) -> None:
     assert await shown.ask(shown.chromium.complaints) == []
 
 
-@pytest.mark.parametrize("width", [360, 768, 1500, 2560])
-async def test_fits_screens_of_every_width(shown: Shown, width: int) -> None:
-    """Even 64 nodes need no scrolling sideways, but for the table of distances within its frame."""
-    shown.observed = large_machine()
+OVERFLOWING = """
+    return [...document.querySelectorAll("body *")]
+        .filter((one) => !one.closest(".scroll") && one.checkVisibility())
+        .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+        .map((one) => one.outerHTML.slice(0, 80));
+"""
+
+# A word is broken if its characters are on several lines. Only what has no place where a line may
+# end is a word: a browser may begin a new line after a hyphen.
+BROKEN = """
+    for (const fold of document.querySelectorAll("details")) fold.open = true;
+    const broken = [];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+        if (["SCRIPT", "STYLE"].includes(text.parentElement.tagName)) continue;
+        for (const word of text.data.matchAll(/[^\\s-]+-?/g)) {
+            const range = document.createRange();
+            range.setStart(text, word.index);
+            range.setEnd(text, word.index + word[0].length);
+            const lines = new Set([...range.getClientRects()].map((box) => box.bottom));
+            if (lines.size > 1) broken.push(word[0]);
+        }
+    }
+    return broken;
+"""
+
+
+@pytest.mark.parametrize("machine", [small_machine, large_machine])
+@pytest.mark.parametrize("width", [360, 480, 800, 1440, 2560])
+async def test_fits_screens_of_every_width(
+    shown: Shown, machine: Callable[[], Observation], width: int
+) -> None:
+    """Nothing needs scrolling sideways but the table of distances, and no word is broken."""
+    shown.observed = machine()
     await shown.ask(shown.chromium.resize, width, 900)
     await shown.open()
-    overflowing = await shown.run(
+    assert await shown.run(OVERFLOWING) == []
+    assert await shown.run("return document.documentElement.scrollWidth") <= width
+    assert await shown.run(BROKEN) == []
+    assert await shown.run(OVERFLOWING) == []  # with all unfolded
+
+
+async def test_only_what_is_in_trouble_is_unfolded(shown: Shown) -> None:
+    """Of 64 nodes one card is open, and the others are a line each."""
+    shown.observed = large_machine()
+    await shown.open()
+    heights = await shown.run(
         """
-        return [...document.querySelectorAll("body *")]
-            .filter((one) => !one.closest(".scroll"))
-            .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
-            .map((one) => one.outerHTML.slice(0, 80));
+        const height = (card) => card.getBoundingClientRect().height;
+        return [...document.querySelectorAll(".card")].map(height);
         """
     )
-    assert overflowing == []
-    assert await shown.run("return document.documentElement.scrollWidth") <= width
-    assert await shown.run("return document.querySelectorAll('.card').length") == 64
+    assert len(heights) == 64
+    assert [number for number, height in enumerate(heights) if height > 80] == [62]
+
+
+async def test_what_a_person_unfolds_stays_open(shown: Shown) -> None:
+    """Over refreshes, until the node is in trouble or out of it."""
+    resources = [in_phase(Phase.STREAMING, number) for number in range(20)]
+    shown.observed = observe(*resources)
+    await shown.open()
+    await shown.run(
+        """
+        for (const id of ["node-3", "words"]) document.getElementById(id).open = true;
+        document.getElementById("distances").open = false;
+        """
+    )
+    resources[5].status.streams_changed(0)
+    resources[3].counts.allocated([["numa-3-0"]] * 7)
+    await shown.wait_for("document.getElementById('node-5').open")
+    assert "to 7 containers" in await shown.run(
+        "return document.getElementById('node-3').innerText"
+    )
+    opened = "return [...document.querySelectorAll('details[open]')].map((one) => one.id)"
+    assert await shown.run(opened) == ["node-3", "node-5", "words"]
+    resources[5].status.streams_changed(1)
+    await shown.wait_for("!document.getElementById('node-5').open")
 
 
 CONTRASTS = """
@@ -188,9 +307,11 @@ async def test_every_text_is_legible(shown: Shown, colours: str, dark: bool) -> 
         in_phase(Phase.REGISTERED, 3),
         advertisements=advertise(Machine(nodes), CpulessNodes.SKIP),
         kubelet_problem="there is none",
+        **in_use(),
     )
     await shown.ask(shown.chromium.prefer, colours)
     await shown.open()
+    await shown.run("document.getElementById('words').open = true")
     found = await shown.run(CONTRASTS)
     assert found["faults"] == []
     assert (sum(found["paper"]) < 200) is dark
@@ -204,8 +325,9 @@ async def test_a_refresh_exchanges_only_what_changed(shown: Shown) -> None:
     await shown.open()
     await shown.run(
         """
-        scrollTo(0, 1700);
+        document.getElementById("distances").open = true;
         document.querySelector(".scroll").scrollLeft = 15;
+        scrollTo(0, document.getElementById("node-15").getBoundingClientRect().top - 100);
         window.changing = document.getElementById("node-3");
         window.looked_at = document.elementFromPoint(200, 200).closest(".card");
         window.height = looked_at.getBoundingClientRect().top;
@@ -220,7 +342,6 @@ async def test_a_refresh_exchanges_only_what_changed(shown: Shown) -> None:
     assert await shown.run("return changing.isConnected") is False
     assert await shown.run("return looked_at.isConnected") is True
     assert abs(await shown.run("return looked_at.getBoundingClientRect().top - height")) < 1
-    # The table of distances is in a part that did change.
     assert "1 refused" in await shown.run("return document.getElementById('history').innerText")
     assert await shown.run("return document.querySelector('.scroll').scrollLeft") == 15
 

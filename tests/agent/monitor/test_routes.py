@@ -1,5 +1,7 @@
 """Which path is answered how."""
 
+from pathlib import Path
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -9,6 +11,8 @@ from numa_trio.agent.monitor import exposition
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.routes import Routes, path_of
 from numa_trio.agent.status import Phase
+from numa_trio.plugin.advertising import CpulessNodes, advertise
+from numa_trio.topology.machine import Machine, NumaNode
 
 
 async def test_readyz_is_200_only_if_every_resource_streams() -> None:
@@ -145,3 +149,30 @@ async def test_page_names_the_server() -> None:
     """Not the pod, if the settings have the server's name."""
     page = Routes(observe, "server-1").respond("GET", "/").body.decode()
     assert "numa-trio on server-1</title>" in page
+
+
+async def test_the_page_reads_the_cores_when_it_is_asked_for(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """Once for each set of CPUs, and not for readiness or metrics, which are asked for often."""
+    folder = tmp_path / "devices/system/cpu/cpu0/topology"
+    folder.mkdir(parents=True)
+    machines = [Machine((NumaNode(0, frozenset(cpus)),)) for cpus in ({0}, {0, 1})]
+    observed = [
+        observe(advertisements=advertise(machine, CpulessNodes.SKIP)) for machine in machines
+    ]
+    seen = observed[0]
+    routes = Routes(lambda: seen, sysfs_root=tmp_path)
+
+    async def page() -> str:
+        await trio.sleep(2)  # longer than an answer is shared
+        return routes.respond("GET", "/").body.decode()
+
+    for path in ("/readyz", "/metrics"):
+        routes.respond("GET", path)
+    (folder / "core_cpus_list").write_text("0-1")
+    assert "<li><b class=plain>0</b>" in await page()
+    (folder / "core_cpus_list").unlink()
+    assert "<li><b class=plain>0</b>" in await page()
+    seen = observed[1]
+    assert "<b class=plain>" not in await page()

@@ -8,7 +8,7 @@ import trio
 from attrs import frozen
 
 from numa_trio.agent.advertised import AdvertisedResource
-from numa_trio.agent.counting import Counting, Look
+from numa_trio.agent.counting import Answer, Counting, Look
 from numa_trio.agent.counts import AgentCounts
 from numa_trio.agent.discovery import Discovery
 from numa_trio.agent.moment import Moment
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 class CountingSeen:
     """What there is to show of counting.
 
-    `answered` is when kubelet last answered well; `problem` why it did not the last time, if so;
-    `looks` what came of all questions; `reasons`, by local name, why something is not counted.
+    `answered` is when kubelet last answered well, `answer` what it said; `problem` why it did not
+    the last time, if so; `looks` what came of all questions; `reasons`, by local name, why
+    something is not counted.
     """
 
     socket: Path
@@ -37,6 +38,7 @@ class CountingSeen:
     problem: str | None
     looks: Mapping[Look, int]
     reasons: Mapping[str, str]
+    answer: Answer | None = None
 
     @classmethod
     def of(cls, counting: Counting) -> Self:
@@ -48,6 +50,7 @@ class CountingSeen:
             counting.problem,
             dict(counting.looks),
             dict(counting.counted.reasons),
+            counting.answer,
         )
 
 

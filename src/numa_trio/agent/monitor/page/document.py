@@ -9,6 +9,7 @@ from numa_trio import __version__
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.page.markup import Markup, element, join
 from numa_trio.agent.monitor.page.sections import page_sections
+from numa_trio.topology.cores import Cores
 
 _STYLE = Path(__file__).with_name("style.css").read_text("utf-8")
 _SCRIPT = Path(__file__).with_name("refresh.js").read_text("utf-8")
@@ -35,7 +36,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 
-def render_page(observed: Observation, host: str = "") -> str:
+def render_page(observed: Observation, host: str = "", cores: Cores | None = None) -> str:
     """The whole document, with the name of the server; an empty one is the hostname."""
     host = host or os.uname().nodename
     verdict = "ready" if observed.ready else "not ready"
@@ -51,7 +52,7 @@ def render_page(observed: Observation, host: str = "") -> str:
     )
     body = element(
         "body",
-        element("main", *page_sections(observed, host), id="agent"),
+        element("main", *page_sections(observed, host, cores or Cores()), id="agent"),
         element("p", id="silence", role="status"),
         element("script", Markup(_SCRIPT)),
         data_version=__version__,

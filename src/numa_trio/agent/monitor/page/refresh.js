@@ -2,19 +2,25 @@
 // Fetches the page again every few seconds and exchanges the parts that changed.
 const PERIOD = 3000;
 const PATIENCE = 10000;
+const PARTS = ":scope > [id]:not(#nodes), .side-by-side > [id], .card";
 const silence = document.getElementById("silence");
 
 function exchange(fresh) {
   const here = document.getElementById("agent");
   const next = fresh.getElementById("agent");
-  const parts = (main) => [...main.querySelectorAll(":scope > [id], #nodes > [id]")];
-  const ids = (main) => parts(main).map((part) => part.id).join();
+  const parts = (main) => [...main.querySelectorAll(PARTS)];
+  const ids = (main) => [...main.querySelectorAll("[id]")].map((part) => part.id).join();
+  // What a person has opened or closed stays so, until its state is another.
+  for (const fold of next.querySelectorAll("details")) {
+    const before = document.getElementById(fold.id);
+    if (before?.dataset.fold === fold.dataset.fold) fold.open = before.open;
+  }
   if (ids(here) !== ids(next)) {
     here.replaceWith(next);
   } else {
     for (const part of parts(next)) {
       const old = document.getElementById(part.id);
-      if (part.id !== "nodes" && !old.isEqualNode(part)) {
+      if (!old.isEqualNode(part)) {
         const scrolled = old.querySelector(".scroll")?.scrollLeft;
         old.replaceWith(part);
         if (scrolled) part.querySelector(".scroll").scrollLeft = scrolled;
