@@ -2,6 +2,8 @@
 
 import os
 import resource
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -21,7 +23,17 @@ def test_tells_of_this_process() -> None:
         int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize(), rel=0.05
     )
     assert usage.max_fds == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    assert usage.start_time_unix == pytest.approx(Path("/proc/self").stat().st_ctime, abs=5)
+
+
+def test_tells_when_a_process_started() -> None:
+    """Between the moments before and after it was started and told; the kernel cuts to a second."""
+    program = (
+        "from numa_trio.agent.monitor.process import ProcessUsage;"
+        "print(ProcessUsage.read().start_time_unix)"
+    )
+    before = time.time()
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert before - 1.1 <= float(told.stdout) <= time.time()
 
 
 def test_counts_a_descriptor_more() -> None:
