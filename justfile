@@ -98,6 +98,11 @@ proto:
 metrics-doc:
     python scripts/generate_metrics_doc.py
 
+# Make the pictures in docs/pictures from runs of the commands; names limit it to some of them.
+[positional-arguments]
+pictures *names:
+    scripts/make-pictures "$@"
+
 # Fail if what is generated differs from what it is generated from.
 generated:
     python scripts/generate_proto.py --check

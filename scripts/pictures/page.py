@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import trio
 from attrs import evolve
@@ -26,6 +27,7 @@ _CHROMIUM = (
     "--hide-scrollbars",
 )
 _PATIENCE = 60.0  # seconds
+_WIDTH, _HEIGHT = 1200, 900
 
 
 class _Nobody:
@@ -36,6 +38,26 @@ class _Nobody:
 
     def waiting(self, what: str) -> None:
         pass
+
+
+def photograph_page(pods: Path, png: Path) -> None:
+    """The page of a server that counts CPUs, once the agent knows of all its pods."""
+    trio.run(_photograph_page, pods, png)
+
+
+async def _photograph_page(pods: Path, png: Path) -> None:
+    async with open_page(["--counted", "cpu"], pods) as address:
+        with trio.fail_after(_PATIENCE):
+            while not await _names_all(address, pods):  # noqa: ASYNC110  nobody tells us
+                await trio.sleep(0.2)
+        await photograph(address, png, _WIDTH, _HEIGHT)
+
+
+async def _names_all(address: str, pods: Path) -> bool:
+    """Whether the page has each pod: the agent asks kubelet once a second."""
+    with await trio.to_thread.run_sync(urlopen, address) as answer:
+        page = answer.read().decode()
+    return all(pod.name in page for pod in load_manifests([pods], replicas=1).pods)
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -66,6 +67,23 @@ def as_json(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return document
 
 
+def recorded() -> list[tuple[str, str]]:
+    """The lines of the recording in the documentation, each with the class that delays it."""
+    picture = Path(__file__).parents[2] / "docs/pictures/simulate.svg"
+    lines = ET.parse(picture).iter("{http://www.w3.org/2000/svg}text")
+    return [(line.attrib["class"], "".join(line.itertext())) for line in lines]
+
+
+def happened(timeline: str) -> list[str]:
+    """What happened, whenever that was and in whichever process."""
+    events = re.findall(r"^ *\d+\.\d\d s  (.*)$", timeline, re.MULTILINE)
+    return [re.sub(r"process \d+", "process", event) for event in events]
+
+
+def words(text: str) -> list[str]:
+    return [word for word in text.split() if not word.startswith("─")]
+
+
 def test_built_in_pods_come_out_right(capsys: pytest.CaptureFixture[str]) -> None:
     """Without options there is a timeline with a kubelet restart, a table, and status 0."""
     assert simulate() == 0
@@ -85,6 +103,14 @@ def test_built_in_pods_come_out_right(capsys: pytest.CaptureFixture[str]) -> Non
         assert re.search(f"^{row} *$", out, re.MULTILINE)
     assert "half-a-cpu: unpinned\n  NA002: CPU is not a whole number in app. " in out
     assert "Each of the 10 pods came out as on a real cluster." in out
+    # The recording says the same, in a narrower window and at other moments.
+    (_, prompt), *lines = recorded()
+    assert prompt == "$ numa-trio simulate"
+    ours, theirs = (
+        text.partition("Machine two-node-server") for text in (out, "\n".join(t for _, t in lines))
+    )
+    assert sorted(happened(theirs[0])) == sorted(happened(ours[0]))
+    assert words(theirs[2]) == words(ours[2])
 
 
 def test_verdicts_of_a_real_kubelet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ NOT_IN_CI = {
     "coverage": "runs the tests of README.md once more",
     "e2e": "needs a cluster",
     "mutants": "takes hours",
+    "pictures": "tests compare them with what the commands say, and a slow one makes them",
     "proto": "check compares what it would write",
     "push": "needs a registry",
     "requirements": "may take newer releases; CI compares the record of the present ones",

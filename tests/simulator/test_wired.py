@@ -60,6 +60,19 @@ async def told(
     return reports, printed.get()
 
 
+async def test_no_word_is_broken_in_a_narrow_window() -> None:
+    """With 60 columns each word is what it is with 200, and lines end between them."""
+    story = plan_wired(setup(MACHINES["two-by-two"]))
+    reports, broad = await told(story)
+    console = Console(width=60)
+    with console.capture() as printed:
+        print_wired(story, reports, console)
+    narrow = printed.get()
+    assert max(map(len, narrow.splitlines())) <= 60
+    words = {word.rstrip(":") for word in broad.split()}
+    assert {word.rstrip(":") for word in narrow.split()} - words <= {"─" * 60}
+
+
 def places(reports: list[ScenarioReport], pod: str) -> list[str | None]:
     """The NUMA_NODE that a pod was told, on each server."""
     states = [report.outcomes[-1].pods[pod] for report in reports]

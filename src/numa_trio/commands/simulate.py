@@ -22,9 +22,6 @@ HELP = "Try the agent, pods and a kubelet restart on this or another machine, wi
 _FILES_EACH = 4  # open for each resource, here and in the agent
 _INTERRUPTED = 128  # and the number of the signal, as shells have it
 
-# More columns than any table takes.
-_BOUNDLESS = 100_000
-
 
 def main(arguments: argparse.Namespace) -> int:
     """Simulate and print; returns the exit status."""
@@ -72,7 +69,7 @@ def _simulate(job: "Job", directory: Path, arguments: argparse.Namespace) -> int
 
     as_json = arguments.output == "json"
     timeline = sys.stderr if as_json or arguments.scenario else sys.stdout
-    console = open_console(timeline, soft_wrap=True)
+    console = open_console(timeline)
     with Watcher(console) as watcher:
         result = trio.run(run_job, job, directory, watcher)
     if isinstance(result, signal.Signals):
@@ -82,9 +79,7 @@ def _simulate(job: "Job", directory: Path, arguments: argparse.Namespace) -> int
     if as_json:
         print(json.dumps(result.as_object(), indent=2))
     else:
-        # Without a terminal, lines are not wrapped: for grep and the like.
-        width = None if sys.stdout.isatty() else _BOUNDLESS
-        result.show(open_console(sys.stdout, width=width))
+        result.show(open_console(sys.stdout))
     if arguments.verbose or result.problems:
         for what, log in result.logs.items():
             _print_log(what, log)

@@ -9,13 +9,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+# More columns than any table takes.
+_BOUNDLESS = 100_000
+
+
 def complain(text: object) -> None:
     """Show a message on standard error."""
     print(escaped_lines(str(text)), file=sys.stderr)
 
 
-def open_console(stream: TextIO, *, soft_wrap: bool = False, width: int | None = None) -> "Console":
-    """A console that escapes what cannot be printed in texts and table cells; its styles stay."""
+def open_console(stream: TextIO) -> "Console":
+    """A console that escapes what cannot be printed in texts and table cells; its styles stay.
+
+    Without a terminal it has room for lines of any length: for grep and the like.
+    """
     from rich.console import Console
     from rich.text import Text
 
@@ -29,6 +36,5 @@ def open_console(stream: TextIO, *, soft_wrap: bool = False, width: int | None =
         highlight=False,
         markup=False,
         emoji=False,
-        soft_wrap=soft_wrap,
-        width=width,
+        width=None if stream.isatty() else _BOUNDLESS,
     )

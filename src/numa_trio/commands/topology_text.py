@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from numa_trio.commands.terminal import open_console
-from numa_trio.plain_text import escaped
+from numa_trio.layout import print_lines, print_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from numa_trio.commands.topology import Seen
     from numa_trio.locality.listing import Listing
     from numa_trio.locality.result import Resolution
@@ -18,27 +16,25 @@ if TYPE_CHECKING:
     from numa_trio.plugin.advertising import Advertisement
     from numa_trio.topology.machine import HugePages, NumaNode
 
-# More columns than any table takes.
-_BOUNDLESS = 100_000
+_NODE_HEADINGS = ("Node", "CPUs", "Count", "Memory", "Distance", "Huge pages", "Advertised")
+_DEVICE_HEADINGS = ("Near", "Kind", "Name", "What it is", "By")
 
 
 def print_text(seen: "Seen") -> None:
     """Print it all on standard output."""
-    # Without a terminal, lines and lists are not wrapped: for grep and the like.
-    window = sys.stdout.isatty()
-    console = open_console(sys.stdout, width=None if window else _BOUNDLESS)
-    console.print(_nodes(seen.advertisements, comma=", " if window else ","))
-    for line in (*_left_out(seen.advertisements), *seen.machine.remarks):
-        console.print(f"\n{escaped(str(line))}", soft_wrap=True)
+    console = open_console(sys.stdout)
+    nodes = list(_nodes(seen.advertisements, comma=", " if sys.stdout.isatty() else ","))
+    print_table(console, _NODE_HEADINGS, nodes, right=("Node", "Count", "Memory"))
+    for remark in (*_left_out(seen.advertisements), *seen.machine.remarks):
+        print_lines(console, "", str(remark))
     rows = list(_devices(seen.listing, [node.id for node in seen.machine.nodes]))
     if rows:
         console.print()
-        console.print(_device_table(rows))
-    lines = (*_near(seen.near), *map(_not_shown, seen.listing.hidden))
+        print_table(console, _DEVICE_HEADINGS, rows, right=("Near",))
+    lines = [*_near(seen.near), *map(_not_shown, seen.listing.hidden)]
     if lines:
         console.print()
-    for line in lines:
-        console.print(escaped(line), soft_wrap=True)
+    print_lines(console, *lines)
 
 
 def _near(look: "NearLook") -> "Iterator[str]":
@@ -85,32 +81,13 @@ def _row(node: str, kind: str, resolution: "Resolution", *facts: str | None) -> 
     return node, kind, resolution.target, ", ".join(filter(None, facts)), told
 
 
-def _device_table(rows: "Iterable[tuple[str, ...]]") -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("Near", "Kind", "Name", "What it is", "By"):
-        table.add_column(heading, justify="right" if heading == "Near" else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(escaped, row))
-    return table
-
-
-def _nodes(advertisements: "Sequence[Advertisement]", comma: str) -> "Table":
-    """The nodes in rows; a list goes on in a further line where `comma` has a blank."""
-    from rich import box
-    from rich.table import Table
-
+def _nodes(advertisements: "Iterable[Advertisement]", comma: str) -> "Iterator[tuple[str, ...]]":
+    """A row for each node; a list goes on in a further line where `comma` has a blank."""
     from numa_trio.topology.sizes import format_bytes
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("Node", "CPUs", "Count", "Memory", "Distance", "Huge pages", "Advertised"):
-        numeric = heading in ("Node", "Count", "Memory")
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for verdict in advertisements:
         node = verdict.node
-        table.add_row(
+        yield (
             str(node.id),
             _cpus(node).replace(",", comma),
             str(len(node.cpus)) if node.cpus_known else "unknown",
@@ -119,7 +96,6 @@ def _nodes(advertisements: "Sequence[Advertisement]", comma: str) -> "Table":
             _huge_pages(node.huge_pages),
             "yes" if verdict.advertised else "no",
         )
-    return table
 
 
 def _cpus(node: "NumaNode") -> str:

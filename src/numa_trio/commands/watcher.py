@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from numa_trio.layout import print_lines
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -30,7 +32,8 @@ class Watcher:
     def happened(self, seconds: float, what: str) -> None:
         """Tell that something happened, so many seconds after the beginning."""
         with terminal_may_be_gone(self._console.file):
-            self._console.print(f"{seconds:6.2f} s  {what}")
+            at = f"{seconds:6.2f} s  "
+            print_lines(self._console, f"{at}{what}", indent=len(at.lstrip()))
 
     def waiting(self, what: str) -> None:
         """Tell what is being waited for from now on."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
+from numa_trio.layout import print_table
 from numa_trio.plain_text import escaped
 from numa_trio.simulator.cpus import SimulatedMachine
 from numa_trio.simulator.judging import Judged, PodOutcome
@@ -25,19 +25,20 @@ _HEADINGS = (
 )
 
 
-def pods_table(machine: SimulatedMachine, judged: Sequence[Judged]) -> Table:
+def print_pods(machine: SimulatedMachine, judged: Sequence[Judged], console: Console) -> None:
     """A row for each container that runs, and for each pod that does not."""
-    table = Table(*_HEADINGS, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for column in table.columns:
-        column.overflow = "fold"
+    print_table(console, _HEADINGS, list(_rows(machine, judged)))
+
+
+def _rows(machine: SimulatedMachine, judged: Sequence[Judged]) -> Iterator[tuple[str | Text, ...]]:
     for each in judged:
         name = each.verdict.pod.name
         if not each.verdict.admitted:
-            table.add_row(name, "", _asked(each), Text(escaped(each.outcome), style="yellow"))
+            yield name, "", _asked(each), Text(escaped(each.outcome), style="yellow")
         for placement in each.verdict.placements:
             container = placement.container
             is_app = container.kind is ContainerKind.APP
-            table.add_row(
+            yield (
                 name,
                 container.name + ("" if is_app else f" ({container.kind})"),
                 _asked(each, container.name),
@@ -47,7 +48,6 @@ def pods_table(machine: SimulatedMachine, judged: Sequence[Judged]) -> Table:
                 format_list(placement.memory_nodes) if placement.memory_bound else "any",
                 " ".join(f"{name}={value}" for name, value in placement.environment.items()),
             )
-    return table
 
 
 def remarks(judged: Sequence[Judged]) -> Iterator[str]:

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
+from numa_trio.layout import print_lines
 from numa_trio.simulator.admission import Verdict
 from numa_trio.simulator.cpus import SimulatedMachine
 from numa_trio.simulator.expectation import differences
 from numa_trio.simulator.expected import Expected
 from numa_trio.simulator.judging import Judged
 from numa_trio.simulator.node import Node, Placement
-from numa_trio.simulator.pods_text import nodes_of_cpus, pods_table, remarks
+from numa_trio.simulator.pods_text import nodes_of_cpus, print_pods, remarks
 from numa_trio.simulator.room import room_of
 from numa_trio.simulator.simulation import Plan, Report, Round
 from numa_trio.simulator.trial import Record, Setup
@@ -22,33 +23,34 @@ from numa_trio.topology.lists import format_list
 
 def print_report(plan: Plan, report: Report, console: Console) -> None:
     """The pods before and after the restart, and what was not as it should be."""
-    console.print(f"\n{_heading(plan.setup)}", soft_wrap=True)
+    print_lines(console, "", _heading(plan.setup))
     for number, each in enumerate(report.rounds):
         if number and _alike(each, report.rounds[0]):
-            console.print("\nAfter the restart every pod was placed or refused in the same way.")
+            unchanged = "After the restart every pod was placed or refused in the same way."
+            print_lines(console, "", unchanged)
             continue
         console.print("\nPods" + (" after the restart" if number else ""), style="bold")
-        console.print(pods_table(plan.setup.machine, each.judged))
+        print_pods(plan.setup.machine, each.judged, console)
         if lines := [*remarks(each.judged), *_counts(plan.setup, each)]:
-            console.print("\n" + "\n".join(lines), soft_wrap=True)
+            print_lines(console, "", *lines, indent=2)
     print_advice(plan.setup, console)
     print_problems(report, console)
     for line in report.unmet:
-        console.print(f"Not as expected: {line}.", style="red", soft_wrap=True)
+        print_lines(console, f"Not as expected: {line}.", style="red")
     if not report.problems and not report.unmet:
-        console.print(_all_is_well(plan), style="green", soft_wrap=True)
+        print_lines(console, _all_is_well(plan), style="green")
 
 
 def print_advice(setup: Setup, console: Console) -> None:
     """What the topology policy does, if that lets pods run elsewhere than they ask."""
     if setup.config.advice:
-        console.print(setup.config.advice, style="yellow", soft_wrap=True)
+        print_lines(console, setup.config.advice, style="yellow")
 
 
 def print_problems(record: Record, console: Console) -> None:
     """What was not as it should be, if anything."""
     for problem in record.problems:
-        console.print(f"Not as it should be: {problem}", style="red", soft_wrap=True)
+        print_lines(console, f"Not as it should be: {problem}", style="red")
 
 
 def _heading(setup: Setup) -> str:

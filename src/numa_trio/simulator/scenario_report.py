@@ -5,11 +5,10 @@ docs/simulate.md has the fields of the object.
 
 from collections.abc import Iterator
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from numa_trio.layout import print_lines, print_table
 from numa_trio.simulator.expectation import strays
 from numa_trio.simulator.report import outcome_of, pod_of, print_advice, print_problems, settings_of
 from numa_trio.simulator.scenario_run import Outcome, Phase, PodState, ScenarioReport
@@ -31,16 +30,20 @@ def print_scenario(
 ) -> None:
     """How the pods were after each step, and what was not as it should be."""
     counted = ", ".join(setup.offer.counted) or "nothing"
-    console.print(f"{scenario.title}. Counted: {counted}.\n", style="bold", soft_wrap=True)
+    print_lines(console, f"{scenario.title}. Counted: {counted}.", "", style="bold")
     if report.outcomes:
-        console.print(_table(scenario, report))
+        headings = ("", *(outcome.step.event for outcome in report.outcomes))
+        print_table(console, headings, list(_rows(scenario, report)), padding=2)
         console.print()
-    for line in (*refusals(report), *_advice(setup, report), *strays_of(setup, report)):
-        console.print(line, soft_wrap=True)
+    print_lines(console, *refusals(report))
+    if _could_wait(setup, report):
+        broad = console.width >= max(map(len, _UNCOUNTED))
+        print_lines(console, *(_UNCOUNTED if broad else [" ".join(_UNCOUNTED)]))
+    print_lines(console, *strays_of(setup, report))
     print_advice(setup, console)
     print_problems(report, console)
     if not report.problems:
-        console.print("A real cluster does the same.", style="green", soft_wrap=True)
+        print_lines(console, "A real cluster does the same.", style="green")
 
 
 def scenario_as_object(
@@ -74,18 +77,15 @@ def _details(setup: Setup, state: PodState) -> dict[str, object]:
     return pod_of(setup.machine, state.verdict)
 
 
-def _table(scenario: Scenario, report: ScenarioReport) -> Table:
+def _rows(scenario: Scenario, report: ScenarioReport) -> Iterator[tuple[str | Text, ...]]:
     outcomes = report.outcomes
-    events = (outcome.step.event for outcome in outcomes)
-    table = Table("", *events, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 2, 0, 0))
     for pod in scenario.pods:
         states = (outcome.pods.get(pod.name) for outcome in outcomes)
-        table.add_row(pod.name, *(_cell(state) for state in states))
+        yield pod.name, *(_cell(state) for state in states)
     for name in outcomes[-1].counted:
         local_name = name.partition("/")[2]
         if local_name.startswith(f"numa-{scenario.numa_node}-"):
-            table.add_row(local_name, *(_count(outcome, name) for outcome in outcomes))
-    return table
+            yield local_name, *(_count(outcome, name) for outcome in outcomes)
 
 
 def _cell(state: PodState | None) -> Text:
@@ -129,8 +129,8 @@ def strays_of(setup: Setup, report: ScenarioReport) -> list[str]:
     return list(dict.fromkeys(f"{line}." for lines in found for line in lines))
 
 
-def _advice(setup: Setup, report: ScenarioReport) -> tuple[str, ...]:
-    """How pods that kubelet refused could have waited."""
+def _could_wait(setup: Setup, report: ScenarioReport) -> bool:
+    """Whether pods that kubelet refused would have waited if something had been counted."""
     states = [state for outcome in report.outcomes for state in outcome.pods.values()]
     failed = any(state.phase is Phase.FAILED for state in states)
-    return _UNCOUNTED if failed and not setup.offer.counted else ()
+    return failed and not setup.offer.counted

@@ -5,11 +5,10 @@ docs/simulate.md has the fields of the object.
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from numa_trio.layout import print_lines, print_table
 from numa_trio.simulator.report import print_advice, print_problems
 from numa_trio.simulator.scenario_report import (
     STYLES,
@@ -26,16 +25,15 @@ _HEADINGS = ("Pod", "Asks for", "Server", "Disk", "CPUs of", "CPUs", "NUMA_NODE"
 
 def print_wired(story: WiredStory, reports: Sequence[ScenarioReport], console: Console) -> None:
     """Where each pod came to be on each server, and what was not as it should be."""
-    console.print(f"{story.scenario.title}. NUMA_NEAR: {NEAR}.\n", style="bold", soft_wrap=True)
-    console.print(_table(story, reports))
+    print_lines(console, f"{story.scenario.title}. NUMA_NEAR: {NEAR}.", "", style="bold")
+    print_table(console, _HEADINGS, list(_rows(story, reports)), padding=2)
     console.print()
-    for line in (*_chains(story), *_refused(story, reports), *_morals(story)):
-        console.print(line, soft_wrap=True)
+    print_lines(console, *_chains(story), *_refused(story, reports), *_morals(story))
     for report in reports:
         print_problems(report, console)
     print_advice(story.servers[0].setup, console)
     if not any(report.problems for report in reports):
-        console.print("Real servers do the same.", style="green", soft_wrap=True)
+        print_lines(console, "Real servers do the same.", style="green")
 
 
 def wired_as_object(story: WiredStory, reports: Sequence[ScenarioReport]) -> dict[str, object]:
@@ -56,15 +54,13 @@ def wired_as_object(story: WiredStory, reports: Sequence[ScenarioReport]) -> dic
     }
 
 
-def _table(story: WiredStory, reports: Sequence[ScenarioReport]) -> Table:
-    table = Table(*_HEADINGS, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 2, 0, 0))
+def _rows(story: WiredStory, reports: Sequence[ScenarioReport]) -> Iterator[tuple[str | Text, ...]]:
     for pod, slots in zip(story.scenario.pods, (story.near, story.number), strict=True):
         for server, report in zip(story.servers, reports, strict=True):
             state = report.outcomes[-1].pods.get(pod.name) if report.outcomes else None
             cells = () if state is None else _cells(server, state)
             disk = f"node {server.disk_node}"
-            table.add_row(pod.name, slots.name, server.name, disk, *cells)
-    return table
+            yield pod.name, slots.name, server.name, disk, *cells
 
 
 def _cells(server: Server, state: PodState) -> tuple[str | Text, ...]:
