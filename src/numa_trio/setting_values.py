@@ -47,6 +47,20 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class PinnedPart(StrEnum):
+    """What the container runtime can pin of a container."""
+
+    CPUS = "cpus"
+    MEMS = "mems"
+
+
+class MemoryPolicy(StrEnum):
+    """Whether a pinned container's memory comes only from its NUMA node, or from there first."""
+
+    BIND = "bind"
+    PREFER = "prefer"
+
+
 @frozen
 class HttpAddress:
     """Where the HTTP server listens; an empty host means every address of the machine."""
@@ -169,6 +183,15 @@ def parse_counted(text: str) -> tuple[Counted, ...]:
     if not {*words} <= {*Counted} or (words and Counted.CPU not in words):
         raise ValueError("expected cpu, or cpu,memory, or nothing")
     return tuple(kind for kind in Counted if kind in words)
+
+
+def parse_pinned_parts(text: str) -> tuple[PinnedPart, ...]:
+    """What is pinned, in a fixed order; nothing for `off`."""
+    words = [] if text.lower() == "off" else [word.strip().lower() for word in text.split(",")]
+    # CPUs alone would leave memory where it happens to come from.
+    if not {*words} <= {*PinnedPart} or (words and PinnedPart.MEMS not in words):
+        raise ValueError("expected off, mems, or cpus,mems")
+    return tuple(part for part in PinnedPart if part in words)
 
 
 def parse_memory_unit(text: str) -> int:

@@ -18,6 +18,8 @@ from numa_trio.setting_values import (
     HttpAddress,
     LogFormat,
     LogLevel,
+    MemoryPolicy,
+    PinnedPart,
     parse_absolute_path,
     parse_capacity,
     parse_counted,
@@ -28,6 +30,7 @@ from numa_trio.setting_values import (
     parse_memory_unit,
     parse_one_of,
     parse_optional_path,
+    parse_pinned_parts,
     parse_resource_domain,
 )
 
@@ -188,6 +191,29 @@ class Settings:
             "minimal",
             parse_one_of(Environment),
             "what a container is told: minimal is NUMA_NODE; full also what its NUMA node has",
+        )
+    )
+    nri: tuple[PinnedPart, ...] = field(
+        metadata=_variable(
+            "off",
+            parse_pinned_parts,
+            "what the container runtime is asked to pin of a container, over NRI: cpus,mems, or"
+            " mems; or off",
+        )
+    )
+    nri_socket: Path = field(
+        metadata=_variable(
+            "/var/run/nri/nri.sock",
+            parse_absolute_path,
+            "where the container runtime listens for its plugins",
+        )
+    )
+    memory_policy: MemoryPolicy = field(
+        metadata=_variable(
+            "bind",
+            parse_one_of(MemoryPolicy),
+            "with NUMA_NRI, memory comes only from the container's NUMA node (bind), or from there"
+            " first (prefer), where the runtime can do that",
         )
     )
     log_format: LogFormat = field(

@@ -14,8 +14,8 @@ from numa_trio.kubelet.rpc.limits import (
     MAX_ANSWER_TEXT,
 )
 from numa_trio.kubelet.rpc.pod_resources_wire import HoldingsReader, decode_allocatable
-from numa_trio.kubelet.rpc.wire import AnswerTooLarge, MalformedMessage
 from numa_trio.plugin.holdings import Allocatable, ContainerHoldings, MemoryBlock
+from numa_trio.protobuf import MalformedMessage, MessageTooLarge
 
 int64 = st.integers(-(2**63), 2**63 - 1)
 printable = st.characters(exclude_categories=["C", "Z"]) | st.just(" ")
@@ -191,7 +191,7 @@ def one_container(content: bytes) -> bytes:
 )
 def test_an_answer_with_too_much_in_it_is_refused(answer: bytes) -> None:
     """In 16 MiB there is room for 8 million containers, or 4 s of reading."""
-    with pytest.raises(AnswerTooLarge):
+    with pytest.raises(MessageTooLarge):
         HoldingsReader().decode(answer)
 
 

@@ -39,10 +39,12 @@ from numa_trio.kubelet.rpc.pod_resources_client import connect_pod_resources
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
 from numa_trio.plugin.environment import Environment, HostFacts, NodeFacts
-from numa_trio.plugin.resource import NEAR, NumaResource
+from numa_trio.plugin.resource import NEAR, NumaResource, node_annotation
+from numa_trio.setting_values import MemoryPolicy, PinnedPart
 from numa_trio.settings import Settings, check_socket_paths
 
 if TYPE_CHECKING:
+    from numa_trio.agent.container_runtime import ContainerRuntime
     from numa_trio.agent.nearness import Nearness
 
 log = logging.getLogger(__name__)
@@ -119,6 +121,7 @@ class Agent:
         )
         self.counting = self._counting() if settings.counted else None
         self.nearness = self._nearness()
+        self.runtime = self._runtime() if settings.nri else None
 
     async def run(self) -> None:
         """Discover the nodes and offer them to kubelet until cancelled."""
@@ -133,6 +136,7 @@ class Agent:
                     counts,
                     self.counting,
                     self.nearness,
+                    self.runtime,
                 )
                 host, sysfs = self.settings.host_name, self.settings.sysfs_root
                 respond = Routes(observer.observe, host, sysfs).respond
@@ -149,6 +153,8 @@ class Agent:
                 nursery.start_soon(self.nearness.follow)
             if self.counting:
                 nursery.start_soon(self.counting.follow)
+            if self.runtime:
+                nursery.start_soon(self.runtime.follow)
 
     def _counting(self) -> Counting:
         chosen = choose_pod_resources_socket(self.settings.pod_resources_socket)
@@ -192,6 +198,22 @@ class Agent:
             changed=self._slots_changed,
             tell=self._tell_containers,
         )
+
+    def _runtime(self) -> "ContainerRuntime":
+        settings = self.settings
+        # Only here: few need it, and it takes memory.
+        from numa_trio.agent.container_runtime import ContainerRuntime
+        from numa_trio.runtime.pinning import Pinning
+        from numa_trio.runtime.placement import Aspects
+
+        aspects = Aspects(
+            cpus=PinnedPart.CPUS in settings.nri,
+            mems=PinnedPart.MEMS in settings.nri,
+            prefer=settings.memory_policy is MemoryPolicy.PREFER,
+        )
+        annotation = node_annotation(settings.resource_domain)
+        pinning = Pinning(annotation, aspects, lambda: self.discovery.machine)
+        return ContainerRuntime(settings.nri_socket, pinning)
 
     def _names_are_in_use(self) -> bool:
         """Whether containers have slots of names that an earlier agent offered."""

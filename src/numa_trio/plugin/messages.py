@@ -51,9 +51,13 @@ class Registration:
 
 @frozen
 class ContainerAllocation:
-    """The answer to one container request of Allocate: its environment variables."""
+    """The answer to one container request of Allocate.
+
+    The container gets the variables; the annotations are for the container runtime.
+    """
 
     environment: Mapping[str, str] = field(factory=dict)
+    annotations: Mapping[str, str] = field(factory=dict)
 
 
 @frozen

@@ -15,6 +15,7 @@ from numa_trio.plugin.messages import (
     PluginOptions,
     PreferredAllocationRequest,
 )
+from numa_trio.topology.lists import format_list
 
 # Neither optional call would help: the devices of a resource are all alike.
 _OPTIONS = PluginOptions()
@@ -32,6 +33,14 @@ _NOTHING: Mapping[int, tuple[int, ...]] = {}
 
 
 NEAR = "near-"  # what the local name of a resource near something begins with
+
+
+def node_annotation(domain: str) -> str:
+    """The annotation with the nodes of a container's devices, as in `numa-align/node`.
+
+    Kubelet gives it to the container runtime, with the container.
+    """
+    return f"{domain}/node"
 
 
 def slots_name(node: int) -> str:
@@ -187,13 +196,13 @@ class NumaResource:
         )
 
     def allocate(self, requests: Sequence[Sequence[str]]) -> list[ContainerAllocation]:
-        """The environment of each container, however many devices it gets."""
+        """What each container is told, and what its runtime, however many devices it gets."""
         if len(requests) > _MOST_CONTAINERS:
             raise InvalidRequest(
                 f"{self.name}: {len(requests)} container requests at once;"
                 f" kubelet makes one, and up to {_MOST_CONTAINERS} are answered"
             )
-        return [ContainerAllocation(self._environment(device_ids)) for device_ids in requests]
+        return [self._allocation(device_ids) for device_ids in requests]
 
     def preferred_allocation(
         self, requests: Sequence[PreferredAllocationRequest]
@@ -223,10 +232,11 @@ class NumaResource:
     def _device_id(self, ordinal: int) -> str:
         return f"{self.local_name}-{ordinal}"
 
-    def _environment(self, device_ids: Sequence[str]) -> dict[str, str]:
+    def _allocation(self, device_ids: Sequence[str]) -> ContainerAllocation:
         self._check(device_ids)
         nodes = {node for each in device_ids for node in self.nodes_of(self.ordinal(each))}
-        return environment_of(sorted(nodes), self.host)
+        annotations = {node_annotation(self.domain): format_list(nodes)} if nodes else {}
+        return ContainerAllocation(environment_of(sorted(nodes), self.host), annotations)
 
     def _check(self, device_ids: Sequence[str]) -> None:
         if not device_ids:

@@ -31,7 +31,7 @@ class Placement:
     """Where a container runs, and with what.
 
     `cpus` are its own if `exclusive`, else the shared pool. `memory_nodes` are all nodes with
-    memory unless `memory_bound`.
+    memory unless `memory_bound`. The `annotations` are what its runtime is told.
     """
 
     container: Container
@@ -41,6 +41,7 @@ class Placement:
     memory_bound: bool
     devices: Mapping[str, tuple[str, ...]]
     environment: Mapping[str, str]
+    annotations: Mapping[str, str] = field(factory=dict)
 
 
 @frozen
@@ -135,8 +136,10 @@ class Node:
         with_memory = frozenset(node.id for node in self.machine.machine.nodes if node.has_memory)
         allocations = self.devices.allocations_of(pod, container)
         environment: dict[str, str] = {}
+        annotations: dict[str, str] = {}
         for allocation in allocations.values():
             environment = {**allocation.answer.environment, **environment}  # the first one counts
+            annotations = {**allocation.answer.annotations, **annotations}
         return Placement(
             container,
             cpus=own or self.cpus.shared,
@@ -145,6 +148,7 @@ class Node:
             memory_bound=bool(bound),
             devices={name: each.device_ids for name, each in allocations.items()},
             environment=environment,
+            annotations=annotations,
         )
 
     def release(self, pod: Pod) -> None:

@@ -5,18 +5,17 @@
 
 import platform
 from collections import Counter
-from collections.abc import Callable
-
-from attrs import frozen
 
 from numa_trio import __version__
 from numa_trio.agent.counting import Look
 from numa_trio.agent.counts import STREAMING_DELAY_BOUNDS, Ending, Outcome
 from numa_trio.agent.histogram import Histogram
-from numa_trio.agent.monitor.exposition import Label, Metric, MetricType, Values, render
+from numa_trio.agent.monitor.exposition import Label, MetricType, Values, render
 from numa_trio.agent.monitor.http_counts import HttpDrop
+from numa_trio.agent.monitor.instrument import of_agent, of_process
 from numa_trio.agent.monitor.observation import Observation
 from numa_trio.agent.monitor.process import ProcessUsage
+from numa_trio.agent.monitor.runtime_metrics import RUNTIME_INSTRUMENTS
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.drop import Drop
 from numa_trio.topology.lists import format_list
@@ -106,32 +105,6 @@ VERSION = Label("version", "the version of numa-trio")
 PYTHON_VERSION = Label("python_version", "the version of Python that runs it")
 
 
-@frozen
-class Instrument:
-    """A metric and what its values are read from."""
-
-    metric: Metric
-    read: Callable[[Observation, ProcessUsage | None], Values]
-
-
-def _of_agent(
-    metric_type: MetricType,
-    name: str,
-    labels: tuple[Label, ...],
-    meaning: str,
-    read: Callable[[Observation], Values],
-) -> Instrument:
-    metric = Metric(f"numa_trio_{name}", metric_type, meaning, labels)
-    return Instrument(metric, lambda observed, _usage: read(observed))
-
-
-def _of_process(
-    metric_type: MetricType, name: str, meaning: str, read: Callable[[ProcessUsage], float]
-) -> Instrument:
-    metric = Metric(f"process_{name}", metric_type, meaning)
-    return Instrument(metric, lambda _observed, usage: {(): read(usage)} if usage else {})
-
-
 def _nodes(observed: Observation) -> Values:
     if observed.advertisements is None:
         return {}
@@ -215,14 +188,14 @@ def _not_counted(observed: Observation) -> Values:
 
 
 INSTRUMENTS = (
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "build_info",
         (VERSION, PYTHON_VERSION),
         "Always 1; the labels have the versions.",
         lambda _observed: {(__version__, platform.python_version()): 1},
     ),
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "ready",
         (),
@@ -230,14 +203,14 @@ INSTRUMENTS = (
         " 0; the same as /readyz.",
         lambda observed: {(): int(observed.ready)},
     ),
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "resource_phase",
         (RESOURCE, PHASE),
         "1 for the phase that the resource is in, 0 for the others.",
         _phases,
     ),
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "resource_last_transition_timestamp_seconds",
         (RESOURCE,),
@@ -246,14 +219,14 @@ INSTRUMENTS = (
             (one.resource.name,): one.status.since.unix for one in observed.resources
         },
     ),
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "slots",
         (RESOURCE, NUMA_NODE, HEALTH),
         "Slots of the resource that are advertised to kubelet.",
         _slots,
     ),
-    _of_agent(
+    of_agent(
         MetricType.COUNTER,
         "allocations_total",
         (RESOURCE,),
@@ -262,21 +235,21 @@ INSTRUMENTS = (
             (one.resource.name,): one.counts.allocations for one in observed.resources
         },
     ),
-    _of_agent(
+    of_agent(
         MetricType.COUNTER,
         "registrations_total",
         (RESOURCE, OUTCOME),
         "Registrations tried.",
         _registrations,
     ),
-    _of_agent(
+    of_agent(
         MetricType.COUNTER,
         "reregistrations_total",
         (RESOURCE, ENDING),
         "Registrations that kubelet accepted after an earlier one of the resource had ended.",
         _reregistrations,
     ),
-    _of_agent(
+    of_agent(
         MetricType.HISTOGRAM,
         "streaming_delay_seconds",
         (),
@@ -284,128 +257,129 @@ INSTRUMENTS = (
         " to kubelet's first stream on it; one observation for each resource.",
         _streaming_delays,
     ),
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "kubelet_socket_present",
         (),
         "1 if there is a socket at the path of kubelet.sock, else 0; a stopped kubelet leaves it.",
         lambda observed: {(): int(observed.kubelet_problem is None)},
     ),
-    _of_agent(
+    of_agent(
         MetricType.COUNTER,
         "kubelet_generations_total",
         (),
         "Kubelet sockets seen; each start of kubelet makes one.",
         lambda observed: {(): observed.counts.kubelet_generations},
     ),
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "watch_polling",
         (),
         "1 if the kernel grants no inotify watch and the directory is polled instead, else 0.",
         lambda observed: {(): int(observed.polling)},
     ),
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "tasks",
         (),
         "Trio tasks: the agent's own, and those of its open connections.",
         lambda observed: {(): observed.tasks},
     ),
-    _of_agent(
+    of_agent(
         MetricType.COUNTER,
         "scope_failures_total",
         (),
         "Times that a defect of the agent ended serving and registering, which then started again.",
         lambda observed: {(): observed.counts.scope_failures},
     ),
-    _of_agent(
+    of_agent(
         MetricType.COUNTER,
         "connections_dropped_total",
         (LISTENER, DROP),
         "Connections that were refused or cut off.",
         _dropped,
     ),
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "numa_nodes",
         (ADVERTISED,),
         "NUMA nodes that are online.",
         _nodes,
     ),
-    _of_agent(
+    of_agent(
         MetricType.COUNTER,
         "topology_read_errors_total",
         (),
         "Times that the NUMA nodes could not be read from sysfs.",
         lambda observed: {(): observed.topology_read_errors},
     ),
-    _of_agent(
+    of_agent(
         MetricType.COUNTER,
         "pod_resources_looks_total",
         (LOOK,),
         "Questions to kubelet's pod-resources API, where something is counted (NUMA_COUNTED).",
         _looks,
     ),
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "pod_resources_answer_timestamp_seconds",
         (),
         "Unix time of the last good answer of that API: how old the counts are.",
         _answered,
     ),
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "not_counted",
         (RESOURCE,),
         "1 for each resource that would be counted but cannot be; /readyz says why.",
         _not_counted,
     ),
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "not_near",
         (NEAR_NAME,),
         "1 for each name of NUMA_NEAR that is not offered on this machine; /readyz says why.",
         _not_near,
     ),
-    _of_agent(
+    of_agent(
         MetricType.GAUGE,
         "near_problems",
         (),
         "What is wrong with NUMA_NEAR or its file; /readyz says what.",
         _near_problems,
     ),
-    _of_process(
+    *RUNTIME_INSTRUMENTS,
+    of_process(
         MetricType.COUNTER,
         "cpu_seconds_total",
         "User and system CPU time.",
         lambda usage: usage.cpu_seconds,
     ),
-    _of_process(
+    of_process(
         MetricType.GAUGE,
         "resident_memory_bytes",
         "Resident memory.",
         lambda usage: usage.resident_bytes,
     ),
-    _of_process(
+    of_process(
         MetricType.GAUGE,
         "virtual_memory_bytes",
         "Virtual memory.",
         lambda usage: usage.virtual_bytes,
     ),
-    _of_process(
+    of_process(
         MetricType.GAUGE,
         "open_fds",
         "Open file descriptors.",
         lambda usage: usage.open_fds,
     ),
-    _of_process(
+    of_process(
         MetricType.GAUGE,
         "max_fds",
         "File descriptors that may be open.",
         lambda usage: usage.max_fds,
     ),
-    _of_process(
+    of_process(
         MetricType.GAUGE,
         "start_time_seconds",
         "Unix time at which the process started.",

@@ -17,9 +17,11 @@ from numa_trio.agent.status import Phase
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
 from numa_trio.plugin.advertising import Advertisement, advertise
+from numa_trio.runtime.outcome import Outcome
 from numa_trio.topology.machine import Remark
 
 if TYPE_CHECKING:
+    from numa_trio.agent.container_runtime import ContainerRuntime
     from numa_trio.agent.nearness import Nearness
 
 
@@ -90,14 +92,43 @@ class NearnessSeen:
 
 
 @frozen
+class RuntimeSeen:
+    """What there is to show of the container runtime.
+
+    `connected` is since when it tells of each container, None if it does not; `problem` why not;
+    `name` what it calls itself; `counts` how many containers came to what, by nodes and outcome.
+    """
+
+    socket: Path
+    connected: Moment | None
+    name: str
+    problem: str | None
+    connections: int
+    counts: Mapping[tuple[str, Outcome], int]
+
+    @classmethod
+    def of(cls, runtime: "ContainerRuntime") -> Self:
+        """As it is now."""
+        return cls(
+            runtime.socket,
+            runtime.connected,
+            str(runtime.runtime or ""),
+            runtime.problem,
+            runtime.connections,
+            dict(runtime.counts),
+        )
+
+
+@frozen
 class Observation:
     """What holds `now`.
 
     `advertisements` has each online NUMA node, and is None before the nodes were read for the first
     time; `remarks` say what was odd about them; `topology_problem` says why they could not be read
     the last time, if they could not; `kubelet_problem` why there is no kubelet.sock, if there is
-    none. `counting` is None where nothing is counted, `nearness` where no name is given. `tasks`
-    are Trio's: the agent's own and those of its connections.
+    none. `counting` is None where nothing is counted, `nearness` where no name is given, `runtime`
+    where it is not asked to pin anything. `tasks` are Trio's: the agent's own and those of its
+    connections.
     """
 
     now: Moment
@@ -114,6 +145,7 @@ class Observation:
     http_counts: HttpCounts
     counting: CountingSeen | None = None
     nearness: NearnessSeen | None = None
+    runtime: RuntimeSeen | None = None
 
     @property
     def missing(self) -> list[AdvertisedResource]:
@@ -143,6 +175,7 @@ class Observer:
     http_counts: HttpCounts
     counting: Counting | None = None
     nearness: "Nearness | None" = None
+    runtime: "ContainerRuntime | None" = None
 
     def observe(self) -> Observation:
         """Look at them now."""
@@ -165,4 +198,5 @@ class Observer:
             http_counts=self.http_counts,
             counting=CountingSeen.of(self.counting) if self.counting else None,
             nearness=NearnessSeen.of(self.nearness) if self.nearness else None,
+            runtime=RuntimeSeen.of(self.runtime) if self.runtime else None,
         )

@@ -4,7 +4,12 @@ from collections.abc import Iterator
 
 from numa_trio.agent.advertised import AdvertisedResource
 from numa_trio.agent.moment import Moment
-from numa_trio.agent.monitor.observation import CountingSeen, NearnessSeen, Observation
+from numa_trio.agent.monitor.observation import (
+    CountingSeen,
+    NearnessSeen,
+    Observation,
+    RuntimeSeen,
+)
 from numa_trio.agent.status import Phase
 from numa_trio.plain_text import escaped
 
@@ -60,6 +65,8 @@ def _lines(observed: Observation) -> Iterator[str]:
         yield from counting_lines(observed.counting, observed.now)
     if observed.nearness:
         yield from near_lines(observed.nearness)
+    if observed.runtime:
+        yield runtime_line(observed.runtime, observed.now)
 
 
 def counting_lines(counting: CountingSeen, now: Moment) -> Iterator[str]:
@@ -84,6 +91,13 @@ def near_lines(nearness: NearnessSeen) -> Iterator[str]:
             yield f"near: {each.name}: {each.found}"
         else:
             yield f"not near: {each.name}: {each.found}"
+
+
+def runtime_line(runtime: RuntimeSeen, now: Moment) -> str:
+    """Whether the container runtime can be asked, which says nothing of the slots."""
+    if runtime.connected:
+        return f"pinning: by {runtime.name} {since(runtime.connected, now)}"
+    return f"not pinning: {runtime.socket}: {runtime.problem or 'not connected yet'}"
 
 
 def _resource_line(advertised: AdvertisedResource, now: Moment) -> str:

@@ -21,7 +21,7 @@ from numa_trio.kubelet.rpc.limits import (
     SMALL,
     RequestLimits,
 )
-from numa_trio.kubelet.rpc.wire import MalformedMessage, TooManyFields, check_fields
+from numa_trio.protobuf import MalformedMessage, TooManyFields, check_fields
 
 _PREFIX = struct.Struct(">?I")  # whether the message is compressed, and its length
 _CHUNK = 16 * 1024  # of a long answer, so that little waits for a peer that does not read

@@ -42,12 +42,12 @@ from numa_trio.kubelet.rpc.limits import (
     PIECE_BYTES,
     READ_AT_ONCE,
 )
-from numa_trio.kubelet.rpc.wire import (
+from numa_trio.protobuf import (
     LENGTH_DELIMITED,
     VARINT,
-    AnswerTooLarge,
     FieldShape,
     MessageShape,
+    MessageTooLarge,
 )
 
 # What requests consist of. Numbers in them are neither repeated nor of fixed size.
@@ -229,9 +229,9 @@ class AnswerConnection(H2Protocol):
             self._received += len(data)
             self._events += len(events)
             if self._received > self._most:
-                raise AnswerTooLarge(f"an answer of more than {self._most} bytes")
+                raise MessageTooLarge(f"an answer of more than {self._most} bytes")
             if self._events > MAX_ANSWER_EVENTS + self._received // BYTES_PER_EVENT:
-                raise AnswerTooLarge(f"{self._events} frames in {self._received} bytes")
+                raise MessageTooLarge(f"{self._events} frames in {self._received} bytes")
             self.connection.flush()
             for event in events:
                 if isinstance(event, DataReceived) and not event.flow_controlled_length:
@@ -282,7 +282,7 @@ class AnswerChannel(Channel):
 async def receive_answer(call: Call[Any, Any], most: int) -> bytearray:
     """The message of an answer, which is never held twice.
 
-    Raises `AnswerTooLarge` before it is received, `EOFError` if it is not there or not complete,
+    Raises `MessageTooLarge` before it is received, `EOFError` if it is not there or not complete,
     and whatever grpclib raises for an error.
     """
     await call.recv_initial_metadata()
@@ -293,7 +293,7 @@ async def receive_answer(call: Call[Any, Any], most: int) -> bytearray:
             if compressed:
                 raise ValueError("a compressed answer, though none was asked for")
             if length > most:
-                raise AnswerTooLarge(f"an answer of {length} bytes, where {most} are the most")
+                raise MessageTooLarge(f"an answer of {length} bytes, where {most} are the most")
             answer = bytearray(length)
             for start in range(0, length, _PIECE):
                 end = min(start + _PIECE, length)

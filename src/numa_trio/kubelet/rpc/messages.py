@@ -1,6 +1,6 @@
 """The generated messages on one side, the words of `numa_trio.plugin.messages` on the other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from numa_trio.kubelet.api import v1beta1 as api
 from numa_trio.plugin.messages import (
@@ -78,19 +78,21 @@ def encode_allocate_request(requests: Sequence[Sequence[str]]) -> api.AllocateRe
     )
 
 
-def encode_allocation(environment: Mapping[str, str]) -> api.ContainerAllocateResponse:
+def encode_allocation(allocation: ContainerAllocation) -> api.ContainerAllocateResponse:
     """What one container gets."""
-    return api.ContainerAllocateResponse(envs=dict(environment))
+    return api.ContainerAllocateResponse(
+        envs=dict(allocation.environment), annotations=dict(allocation.annotations)
+    )
 
 
 def decode_allocation(message: api.ContainerAllocateResponse) -> ContainerAllocation:
-    """What one container gets, as far as it is kept: its environment."""
-    return ContainerAllocation(dict(message.envs))
+    """What one container gets, as far as it is kept."""
+    return ContainerAllocation(dict(message.envs), dict(message.annotations))
 
 
 def dump_allocation(allocation: ContainerAllocation) -> bytes:
     """What one container gets, in the wire format, as kubelet's checkpoint keeps it."""
-    return bytes(encode_allocation(allocation.environment))
+    return bytes(encode_allocation(allocation))
 
 
 def load_allocation(data: bytes) -> ContainerAllocation:
@@ -103,9 +105,7 @@ def load_allocation(data: bytes) -> ContainerAllocation:
 
 def encode_allocations(allocations: Sequence[ContainerAllocation]) -> api.AllocateResponse:
     """The answer to Allocate."""
-    return api.AllocateResponse(
-        container_responses=[encode_allocation(one.environment) for one in allocations]
-    )
+    return api.AllocateResponse(container_responses=[encode_allocation(one) for one in allocations])
 
 
 def encode_preferred_request(

@@ -17,8 +17,8 @@ from numa_trio.kubelet.errors import PodResourcesUnavailable
 from numa_trio.kubelet.rpc.internals import AnswerChannel, receive_answer
 from numa_trio.kubelet.rpc.limits import MAX_ANSWER_BYTES
 from numa_trio.kubelet.rpc.pod_resources_wire import HoldingsReader, decode_allocatable
-from numa_trio.kubelet.rpc.wire import AnswerTooLarge, MalformedMessage
 from numa_trio.plugin.holdings import Allocatable, ContainerHoldings
+from numa_trio.protobuf import MalformedMessage, MessageTooLarge
 
 # How long one call may take, in seconds. Kubelet answers in milliseconds.
 DEADLINE = 5.0
@@ -85,7 +85,7 @@ class PodResourcesClient:
             reason, problem = _broken(error), error
         except StreamTerminatedError as error:
             reason, problem = f"the connection broke: {error}", error
-        except AnswerTooLarge as error:
+        except MessageTooLarge as error:
             reason, problem = f"{error}, more than is taken", error
         except MalformedMessage as error:
             reason, problem = f"the answer is no such message: {error}", error

@@ -11,15 +11,15 @@ from numa_trio.kubelet.rpc.limits import (
     MAX_ANSWER_FIELDS,
     MAX_ANSWER_TEXT,
 )
-from numa_trio.kubelet.rpc.wire import (
+from numa_trio.plugin.holdings import Allocatable, ContainerHoldings, MemoryBlock
+from numa_trio.protobuf import (
     LENGTH_DELIMITED,
     VARINT,
-    AnswerTooLarge,
     Budget,
     MalformedMessage,
+    MessageTooLarge,
     fields_of,
 )
-from numa_trio.plugin.holdings import Allocatable, ContainerHoldings, MemoryBlock
 
 _SIGN = 1 << 63
 
@@ -31,7 +31,7 @@ def _budget() -> Budget:
 def decode_allocatable(data: bytes | bytearray) -> Allocatable:
     """AllocatableResourcesResponse, without its devices.
 
-    Raises `MalformedMessage` or `AnswerTooLarge`.
+    Raises `MalformedMessage` or `MessageTooLarge`.
     """
     budget = _budget()
     cpus: list[int] = []
@@ -54,7 +54,7 @@ class HoldingsReader:
         self._read: dict[bytes, tuple[ContainerHoldings, ...]] = {}
 
     def decode(self, data: bytes | bytearray) -> tuple[ContainerHoldings, ...]:
-        """The containers of all pods. Raises `MalformedMessage` or `AnswerTooLarge`."""
+        """The containers of all pods. Raises `MalformedMessage` or `MessageTooLarge`."""
         budget = _budget()
         before, self._read = self._read, {}
         containers: list[ContainerHoldings] = []
@@ -149,7 +149,7 @@ def _integers(wire_type: int, value: int | bytes | bytearray, budget: Budget) ->
     packed = _bytes(wire_type, value)
     budget.fields -= len(packed)
     if budget.fields < 0:
-        raise AnswerTooLarge("an answer with too many numbers")
+        raise MessageTooLarge("a message with too many numbers")
     numbers = []
     number = shift = 0
     for byte in packed:
@@ -186,7 +186,7 @@ def _text(wire_type: int, value: int | bytes | bytearray, budget: Budget) -> str
         raise MalformedMessage(f"a text of wire type {wire_type}")
     budget.text -= len(value)
     if budget.text < 0:
-        raise AnswerTooLarge("an answer with too much text")
+        raise MessageTooLarge("a message with too much text")
     try:
         return value.decode()
     except UnicodeDecodeError as problem:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from grpcio_kubelet import AllocateRequest, PreferredAllocationRequest
 from numa_trio.kubelet.api import v1beta1 as api
 from numa_trio.kubelet.rpc.internals import shape_of
-from numa_trio.kubelet.rpc.wire import MalformedMessage, TooManyFields, check_fields
+from numa_trio.protobuf import MalformedMessage, TooManyFields, check_fields
 
 IDS = st.lists(st.text(max_size=200), max_size=20)
 

@@ -1,4 +1,4 @@
-"""Encoded protobuf messages: their fields, and how many there are before anything is decoded.
+"""Encoded protobuf messages: fields read and written, and counted before anything is decoded.
 
 Source of the format: Protocol Buffers documentation, "Encoding".
 """
@@ -18,23 +18,23 @@ class TooManyFields(ValueError):
     """The message has more fields than it may have."""
 
 
-class AnswerTooLarge(ValueError):
-    """An answer is larger than it may be."""
+class MessageTooLarge(ValueError):
+    """A message is larger than it may be."""
 
 
 @define
 class Budget:
-    """What may still be read of an answer: fields at every level, entries, bytes of text."""
+    """What may still be read of a message: fields at every level, entries, bytes of text."""
 
     fields: int
     entries: int
     text: int
 
     def spend_entry(self) -> None:
-        """Count one more entry; raises `AnswerTooLarge`."""
+        """Count one more entry of a list; raises `MessageTooLarge`."""
         self.entries -= 1
         if self.entries < 0:
-            raise AnswerTooLarge("an answer with too many pods, containers and blocks of memory")
+            raise MessageTooLarge("a message with too many entries")
 
 
 @frozen(eq=False)
@@ -83,13 +83,13 @@ def fields_of(
     """The fields of a message in order: number, wire type, and value.
 
     The value is a number of type `VARINT`, else bytes. Raises `MalformedMessage`, and
-    `AnswerTooLarge` when the budget of fields is spent.
+    `MessageTooLarge` when the budget of fields is spent.
     """
     position, end = 0, len(data)
     while position < end:
         budget.fields -= 1
         if budget.fields < 0:
-            raise AnswerTooLarge("an answer with too many fields")
+            raise MessageTooLarge("a message with too many fields")
         key = data[position]
         position += 1
         if key >= 0x80:
@@ -139,3 +139,29 @@ def _varint(data: bytes | bytearray, position: int, end: int) -> tuple[int, int]
         if byte < 0x80:
             return number, position
     raise MalformedMessage("a number of more than 64 bits")
+
+
+def integer_field(number: int, value: int) -> bytes:
+    """A field that is a number, bool or enum; nothing for 0, which is the default."""
+    return _encoded(number << 3 | VARINT) + _encoded(value) if value else b""
+
+
+def text_field(number: int, value: str) -> bytes:
+    """A field that is a string; nothing for an empty one, which is the default."""
+    return message_field(number, value.encode(errors="surrogateescape")) if value else b""
+
+
+def message_field(number: int, value: bytes) -> bytes:
+    """A field that is a message or bytes, even an empty one: it tells that the field is there."""
+    return _encoded(number << 3 | LENGTH_DELIMITED) + _encoded(len(value)) + value
+
+
+def _encoded(number: int) -> bytes:
+    """A varint; of a negative number that of its 64-bit two's complement."""
+    number &= 2**64 - 1
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)

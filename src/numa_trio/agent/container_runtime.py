@@ -1,0 +1,164 @@
+"""Keeps the connection to the container runtime, and counts what containers got over it.
+
+It is a task of its own. Whatever comes of it, the slots of the nodes are none of its business.
+"""
+
+import logging
+from collections import Counter, OrderedDict
+from pathlib import Path
+from typing import NoReturn
+
+import trio
+from attrs import define, field
+
+from numa_trio.agent.backoff import Backoff
+from numa_trio.agent.moment import Moment
+from numa_trio.exception_groups import flattened
+from numa_trio.runtime.messages import Container, CpuSet, Creation, Pod, Runtime, Update
+from numa_trio.runtime.outcome import Outcome
+from numa_trio.runtime.pinning import Decision, Pinning
+from numa_trio.runtime.session import RuntimeLost, Session
+from numa_trio.topology.lists import format_list, format_nodes
+
+log = logging.getLogger(__name__)
+
+# Seconds from a container that was left alone to a look at all of them: was it made meanwhile?
+_LOOK_AGAIN = 5.0
+
+# The runtime is there if it lets itself be connected to within so many seconds.
+_CONNECTS_WITHIN = 5.0
+
+_MOST_WARNED_OF = 1024  # containers
+
+_UNPINNED = frozenset(Outcome) - {Outcome.PINNED, Outcome.UNCHANGED}
+
+
+@define(eq=False)
+class ContainerRuntime:
+    """The runtime behind `socket`: it is asked to run containers where `pinning` says.
+
+    `connected` is since when it tells of each container, None if it does not; `runtime` is what it
+    said of itself last; `problem` says why the last connection ended or failed, if it did. `counts`
+    has how many containers came to what, by the list of their nodes and the outcome.
+    """
+
+    socket: Path
+    pinning: Pinning
+    connected: Moment | None = field(default=None, init=False)
+    runtime: Runtime | None = field(default=None, init=False)
+    problem: str | None = field(default=None, init=False)
+    connections: int = field(default=0, init=False)
+    counts: Counter[tuple[str, Outcome]] = field(init=False, factory=Counter)
+    _backoff: Backoff = field(init=False, factory=lambda: Backoff(first=0.2, longest=5.0))
+    _look_again: trio.Event = field(init=False, factory=trio.Event)
+    _warned: OrderedDict[tuple[str, Outcome, str], None] = field(init=False, factory=OrderedDict)
+
+    async def follow(self) -> NoReturn:
+        """Connect, and connect anew whenever that ends, for ever."""
+        while True:
+            self._look_again = trio.Event()
+            try:
+                await self._connect()
+            except* (OSError, RuntimeLost, trio.TooSlowError) as losses:
+                self._lose(str(flattened(losses)[0]) or "it does not answer")
+            except* Exception as defects:  # it must not take the slots with it
+                log.exception("The connection to the runtime failed, which is a defect")
+                self._lose(f"a defect of the agent: {flattened(defects)[0]!r}")
+            else:
+                self._lose(None)
+                continue
+            await trio.sleep(self._backoff.next_delay())
+
+    async def _connect(self) -> None:
+        """Run a session; return when there is a reason to begin another."""
+        with trio.fail_after(_CONNECTS_WITHIN):
+            stream = await trio.open_unix_socket(self.socket)
+        async with stream, trio.open_nursery() as nursery:
+            nursery.start_soon(Session(stream, self).run)
+            await self._look_again.wait()
+            await trio.sleep(_LOOK_AGAIN)
+            nursery.cancel_scope.cancel()
+
+    def _lose(self, problem: str | None) -> None:
+        was_connected, self.connected = self.connected is not None, None
+        if problem is None:
+            log.debug("Connecting to the runtime again, to hear of all of its containers")
+        elif was_connected or problem != self.problem:
+            log.warning(
+                "Containers are not pinned for now: container runtime at %s: %s",
+                self.socket,
+                problem,
+            )
+        self.problem = problem
+
+    def configured(self, runtime: Runtime) -> None:
+        """It is this runtime."""
+        self.pinning.runtime = runtime
+        aspects = self.pinning.aspects
+        if aspects.prefer and not self.pinning.prefers and runtime != self.runtime:
+            log.warning(
+                "%s knows no memory policies, which came with NRI 0.12: containers' memory is bound"
+                " to their NUMA nodes instead of being preferred there (NUMA_MEMORY_POLICY)",
+                runtime,
+            )
+        self.runtime = runtime
+
+    def synchronized(self) -> None:
+        """From now on the runtime tells of each container."""
+        self.connected = Moment.now()
+        self.connections += 1
+        self.problem = None
+        self._backoff.reset()
+        log.info("Containers are pinned by %s, over %s", self.runtime, self.socket)
+
+    def may_concern(self, message: bytes) -> bool:
+        """Whether an encoded message can be about a container that holds devices."""
+        return self.pinning.may_concern(message)
+
+    async def create(self, event: Creation) -> Decision | None:
+        """A container is about to be created."""
+        return self.pinning.create(event)
+
+    async def update(self, event: Update) -> Decision | None:
+        """A container is about to get what was asked for."""
+        return self.pinning.update(event)
+
+    async def repair(self, pod: Pod, container: Container) -> Decision | None:
+        """A container is there already."""
+        return self.pinning.repair(pod, container)
+
+    def done(self, decision: Decision) -> None:
+        """That is what the container gets, or does not get."""
+        self.counts[format_list(decision.nodes), decision.outcome] += 1
+        if decision.outcome is Outcome.WITHHELD:
+            self._look_again.set()
+        if decision.outcome is Outcome.PINNED:
+            log.info(
+                "Pinned %s to NUMA %s: %s", decision.who, _nodes(decision), _described(decision)
+            )
+        elif decision.outcome in _UNPINNED and self._is_news(decision):
+            log.warning(
+                "Not pinned: %s, to NUMA %s: %s", decision.who, _nodes(decision), decision.why
+            )
+
+    def _is_news(self, decision: Decision) -> bool:
+        key = decision.who, decision.outcome, decision.why
+        known = key in self._warned
+        self._warned[key] = None
+        self._warned.move_to_end(key)
+        if len(self._warned) > _MOST_WARNED_OF:
+            self._warned.popitem(last=False)
+        return not known
+
+
+def _nodes(decision: Decision) -> str:
+    return format_nodes(sorted(decision.nodes)) or "nodes that nobody can be sure of"
+
+
+def _described(decision: Decision) -> str:
+    cpu_set: CpuSet = decision.adjustment.cpu_set
+    parts = [f"CPUs {cpu_set.cpus}"] if cpu_set.cpus else []
+    parts += [f"memory of node {cpu_set.mems}"] if cpu_set.mems else []
+    if policy := decision.adjustment.memory_policy:
+        parts.append(f"memory of node {policy[1]} first")
+    return ", ".join(parts)

@@ -1,0 +1,1 @@
+"""The container runtime, over NRI: who holds a NUMA node runs on it."""

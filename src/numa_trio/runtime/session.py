@@ -1,0 +1,282 @@
+"""One connection to the container runtime: registers, and answers until the connection ends.
+
+Whatever goes wrong ends the session: to connect anew is always safe, since the runtime then tells
+of all containers that it has.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, Protocol
+
+import trio
+from attrs import define, evolve, field
+
+from numa_trio.runtime.messages import (
+    NO_CPU_SET,
+    Container,
+    CpuSet,
+    Creation,
+    Event,
+    Pod,
+    Runtime,
+    Update,
+    decode_configuration,
+    decode_container,
+    decode_creation,
+    decode_failed,
+    decode_pod,
+    decode_snapshot,
+    decode_update,
+    encode_adjustment,
+    encode_registration,
+    encode_snapshot_taken,
+    encode_subscription,
+    encode_update,
+    encode_updates,
+)
+from numa_trio.runtime.outcome import Outcome
+from numa_trio.runtime.pinning import Decision
+from numa_trio.runtime.ttrpc import Answer, Call, ProtocolViolation, Status, Wire
+
+log = logging.getLogger(__name__)
+
+NAME = "numa-trio"
+
+# Plugins are called in the order of this. What kubelet and others want is to be known by then.
+INDEX = "90"
+
+# Seconds. The runtime hears one plugin after the other, and one that is silent takes it 5 s.
+_CONFIGURED_WITHIN = 30.0
+_SYNCHRONIZED_WITHIN = 10.0
+_SENT_WITHIN = 5.0
+
+_READ_BYTES = 64 << 10
+
+# So many containers are looked through at once, when the runtime tells of all that it has.
+_LOOKED_THROUGH_AT_ONCE = 50
+
+
+class RuntimeLost(Exception):
+    """The session has ended; the message says how."""
+
+
+class Handler(Protocol):
+    """Who decides what containers get. A call of CreateContainer or UpdateContainer must be fast.
+
+    None is for a container that is to be left alone.
+    """
+
+    def configured(self, runtime: Runtime) -> None:
+        """It is this runtime."""
+
+    def synchronized(self) -> None:
+        """From now on the runtime tells of each container."""
+
+    def may_concern(self, message: bytes) -> bool:
+        """Whether an encoded message can be about a container for which something is decided."""
+
+    async def create(self, event: Creation) -> Decision | None:
+        """A container is about to be created."""
+
+    async def update(self, event: Update) -> Decision | None:
+        """A container is about to get what was asked for."""
+
+    async def repair(self, pod: Pod, container: Container) -> Decision | None:
+        """A container is there already."""
+
+    def done(self, decision: Decision) -> None:
+        """That is what the container gets, or does not get."""
+
+
+@define(eq=False)
+class Session:
+    """Runs over `stream` until that ends, or something is wrong with it: `RuntimeLost`."""
+
+    stream: trio.abc.Stream
+    handler: Handler
+    _wire: Wire = field(init=False, factory=Wire)
+    _sending: trio.Lock = field(init=False, factory=trio.Lock)
+    _waiting: dict[int, Callable[[Answer], None]] = field(init=False, factory=dict)
+    _configured: trio.Event = field(init=False, factory=trio.Event)
+    _synchronized: trio.Event = field(init=False, factory=trio.Event)
+    _complete: bool = field(init=False, default=False)  # all that the runtime has is told
+    _pods: list[bytes] = field(init=False, factory=list)
+    _containers: list[bytes] = field(init=False, factory=list)
+    _asked_since: dict[str, CpuSet] = field(init=False, factory=dict)  # by container
+    _repaired: bool = field(init=False, default=False)
+
+    async def run(self) -> NoReturn:
+        """Register, and answer. Raises `RuntimeLost`, in an exception group."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read)
+            nursery.start_soon(self._start)
+            await self._synchronized.wait()
+            await self._make_repairs()
+            await trio.sleep_forever()
+        raise AssertionError("it runs until it fails")
+
+    async def _start(self) -> None:
+        # The runtime may configure us before it answers this.
+        answer = await self._call("RegisterPlugin", encode_registration(NAME, INDEX))
+        if answer.problem:
+            raise RuntimeLost(f"the runtime does not take us as a plugin: {answer.problem}")
+        await _within(_CONFIGURED_WITHIN, self._configured, "configured us")
+        await _within(_SYNCHRONIZED_WITHIN, self._synchronized, "told its containers")
+
+    async def _read(self) -> NoReturn:
+        while True:
+            try:
+                data = await self.stream.receive_some(_READ_BYTES)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as problem:
+                raise RuntimeLost(f"the connection broke: {problem}") from problem
+            if not data:
+                raise RuntimeLost("the runtime closed the connection")
+            try:
+                for message in self._wire.receive(data):
+                    if isinstance(message, Call):
+                        await self._answer(message)
+                    elif waiting := self._waiting.pop(message.stream, None):
+                        waiting(message)
+                    else:
+                        raise RuntimeLost(f"an answer to {message.stream}, which was not asked")
+            except ProtocolViolation as problem:
+                raise RuntimeLost(f"the runtime sent {problem}") from problem
+
+    async def _call(self, method: str, payload: bytes) -> Answer:
+        """Call the runtime. However long it takes: what hangs ends with the session."""
+        answered = trio.Event()
+        answers: list[Answer] = []
+
+        def take(answer: Answer) -> None:
+            answers.append(answer)
+            answered.set()
+
+        stream, data = self._wire.call(method, payload)
+        self._waiting[stream] = take
+        await self._send(data)
+        await answered.wait()
+        return answers[0]
+
+    async def _send(self, data: bytes) -> None:
+        with trio.move_on_after(_SENT_WITHIN) as sending:
+            async with self._sending:
+                try:
+                    await self.stream.send_all(data)
+                except (trio.BrokenResourceError, trio.ClosedResourceError) as problem:
+                    raise RuntimeLost(f"the connection broke: {problem}") from problem
+        if sending.cancelled_caught:
+            raise RuntimeLost(f"the runtime reads nothing for {_SENT_WITHIN:g} s")
+
+    async def _answer(self, call: Call) -> None:
+        """Answer a call. Of one that fails here, the container's creation must not fail."""
+        handlers: dict[str, Callable[[bytes], Awaitable[bytes]]] = {
+            "Configure": self._configure,
+            "Synchronize": self._synchronize,
+            "CreateContainer": self._create,
+            "UpdateContainer": self._update,
+        }
+        handle = handlers.get(call.method)
+        if handle is None:
+            # Nothing else was asked for; newer runtimes take this for an answer.
+            await self._send(self._wire.refuse(call.stream, Status.UNIMPLEMENTED, call.method))
+            return
+        came = time.monotonic()
+        payload = b""
+        if call.payload is None:
+            log.warning("The runtime's %s is too long to be read: nothing is changed", call.method)
+            self._complete = self._complete or call.method == "Synchronize"
+        else:
+            try:
+                payload = await handle(call.payload)
+            except Exception:
+                log.exception("%s failed, which is a defect: nothing is changed", call.method)
+        await self._send(self._wire.answer(call.stream, payload))
+        if self._complete and not self._synchronized.is_set():
+            if call.timeout is not None and time.monotonic() - came > call.timeout:
+                # Old runtimes go on, and never tell of a container.
+                raise RuntimeLost(f"Synchronize was answered later than its {call.timeout:g} s")
+            self._synchronized.set()
+            self.handler.synchronized()
+
+    async def _configure(self, payload: bytes) -> bytes:
+        self.handler.configured(decode_configuration(payload))
+        self._configured.set()
+        return encode_subscription((Event.CREATE_CONTAINER, Event.UPDATE_CONTAINER))
+
+    async def _synchronize(self, payload: bytes) -> bytes:
+        """Note what may be ours. It is looked through once the runtime has its answer."""
+        part = decode_snapshot(payload)
+        self._pods += part.pods
+        self._containers += filter(self.handler.may_concern, part.containers)
+        self._complete = not part.more
+        return encode_snapshot_taken(more=part.more)
+
+    async def _create(self, payload: bytes) -> bytes:
+        if not self.handler.may_concern(payload):
+            return b""
+        decision = await self.handler.create(decode_creation(payload))
+        if decision is None:
+            return b""
+        self.handler.done(decision)
+        return encode_adjustment(decision.adjustment)
+
+    async def _update(self, payload: bytes) -> bytes:
+        if not self.handler.may_concern(payload):
+            return b""
+        update = decode_update(payload)
+        before = self._asked_since.get(update.container.id, NO_CPU_SET)
+        if not self._repaired:
+            self._asked_since[update.container.id] = CpuSet(
+                update.asked.cpus or before.cpus, update.asked.mems or before.mems
+            )
+        decision = await self.handler.update(update)
+        if decision is None:
+            return b""
+        self.handler.done(decision)
+        cpu_set = decision.adjustment.cpu_set
+        return encode_update(update.container.id, cpu_set) if cpu_set else b""
+
+    async def _make_repairs(self) -> None:
+        """Have the containers pinned that should be and are not, one at a time.
+
+        Memory moves with them, and as long as it does the runtime creates no container.
+        """
+        pods = {pod.id: pod for pod in map(decode_pod, self._pods)}
+        due = []
+        for number, encoded in enumerate(self._containers, 1):
+            container = decode_container(encoded)
+            if pod := pods.get(container.pod_id):  # else nobody can tell what its own word is
+                decision = await self.handler.repair(pod, container)
+                if decision and decision.adjustment:
+                    due.append(decision)
+                elif decision:
+                    self.handler.done(decision)
+            if number % _LOOKED_THROUGH_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+        self._pods, self._containers = [], []
+        for number, decision in enumerate(due, 1):
+            log.info("Moving %s to its NUMA node (%d of %d)", decision.who, number, len(due))
+            await self._repair(decision)
+        self._repaired = True
+        self._asked_since.clear()
+
+    async def _repair(self, decision: Decision) -> None:
+        """What has been asked for since then goes before what was to be repaired."""
+        container_id, cpu_set = decision.container.id, decision.adjustment.cpu_set
+        asked = self._asked_since.get(container_id, NO_CPU_SET)
+        cpu_set = CpuSet("" if asked.cpus else cpu_set.cpus, "" if asked.mems else cpu_set.mems)
+        if not cpu_set:
+            return
+        answer = await self._call("UpdateContainers", encode_updates(container_id, cpu_set))
+        if answer.problem or decode_failed(answer.payload):
+            why = answer.problem or "the runtime does not say why; the container may have ended"
+            decision = evolve(decision, outcome=Outcome.FAILED, why=why)
+        self.handler.done(decision)
+
+
+async def _within(seconds: float, event: trio.Event, what: str) -> None:
+    with trio.move_on_after(seconds):
+        await event.wait()
+        return
+    raise RuntimeLost(f"the runtime has not {what} within {seconds:g} s")
