@@ -82,7 +82,7 @@ async def test_a_plugin_answers_every_call(server: PluginServer, tmp_path: Path)
         assert await plugin.options() == PluginOptions()
         assert (
             await plugin.allocate([["numa-1-0"], ["numa-1-1", "numa-1-2"]])
-            == [ContainerAllocation({"NUMA_NODE": "1"})] * 2
+            == [ContainerAllocation({"NUMA_NODE": "1"}, {"numa-align/node": "1"})] * 2
         )
         request = PreferredAllocationRequest(["numa-1-2", "numa-1-1"], [], 1)
         assert await plugin.preferred_allocation([request]) == [["numa-1-1"]]

@@ -45,7 +45,7 @@ def test_the_domain_is_part_of_the_name_only() -> None:
 def test_each_container_gets_numa_node_once() -> None:
     """One answer per container request, also for several slots; none for none."""
     answers = NODE_1.allocate([["numa-1-0", "numa-1-4"], ["numa-1-2"]])
-    assert answers == [ContainerAllocation({"NUMA_NODE": "1"})] * 2
+    assert answers == [ContainerAllocation({"NUMA_NODE": "1"}, {"numa-align/node": "1"})] * 2
     assert NODE_1.allocate([]) == []
 
 
@@ -167,7 +167,7 @@ def test_every_advertised_slot_can_be_allocated(node: int, capacity: int) -> Non
     resource = NumaResource.of_node(node, capacity)
     ids = [device.id for device in resource.devices()]
     assert resource.allocate([[one] for one in ids]) == [
-        ContainerAllocation({"NUMA_NODE": str(node)})
+        ContainerAllocation({"NUMA_NODE": str(node)}, {"numa-align/node": str(node)})
     ] * len(ids)
 
 
@@ -209,7 +209,9 @@ def test_a_resource_of_several_nodes_is_near_any_of_them() -> None:
         Device("near-data-0", True, (0, 1, 3)),
         Device("near-data-1", True, (0, 1, 3)),
     )
-    assert resource.allocate([["near-data-1"]]) == [ContainerAllocation({"NUMA_NODE": "0-1,3"})]
+    assert resource.allocate([["near-data-1"]]) == [
+        ContainerAllocation({"NUMA_NODE": "0-1,3"}, {"example.com/node": "0-1,3"})
+    ]
 
 
 def test_a_resource_of_no_node_gives_no_hint() -> None:
@@ -267,7 +269,9 @@ def test_several_nodes_of_the_host_are_told_together() -> None:
 def test_devices_of_a_longer_name_are_not_those_of_the_shorter() -> None:
     """`numa-1-cpu-0` is no slot of `numa-1`, nor the other way round."""
     cpus = NumaResource("numa-1-cpu", (1,), 5)
-    assert cpus.allocate([["numa-1-cpu-4"]]) == [ContainerAllocation({"NUMA_NODE": "1"})]
+    assert cpus.allocate([["numa-1-cpu-4"]]) == [
+        ContainerAllocation({"NUMA_NODE": "1"}, {"numa-align/node": "1"})
+    ]
     assert cpus.ordinal("numa-1-cpu-4") == 4
     for resource, device_id in ((NODE_1, "numa-1-cpu-0"), (cpus, "numa-1-0")):
         with pytest.raises(InvalidRequest, match=f"has no device '{device_id}'"):

@@ -747,7 +747,7 @@ async def test_checkpoint_in_kubelets_format(kubelet: KubeletStandIn, plugin: Pl
         "ContainerName": "app",
         "ResourceName": NUMA_1,
         "DeviceIDs": {"1": ["numa-1-0"]},
-        "AllocResp": "Cg4KCU5VTUFfTk9ERRIBMQ==",
+        "AllocResp": "Cg4KCU5VTUFfTk9ERRIBMSIUCg9udW1hLWFsaWduL25vZGUSATE=",
     }
     slots = [f"numa-1-{number}" for number in range(4)]
     assert content["Data"] == {"RegisteredDevices": {NUMA_1: slots}}

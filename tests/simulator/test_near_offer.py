@@ -179,6 +179,7 @@ async def test_what_is_told_of_the_host_is_no_difference() -> None:
             app.memory_bound,
             app.devices,
             variables,
+            app.annotations,
         )
         return differences(planned, type(planned)(planned.pod, (seen,)))
 

@@ -5,8 +5,9 @@ It is a task of its own. Whatever comes of it, the slots of the nodes are none o
 
 import logging
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Self
 
 import trio
 from attrs import define, field
@@ -14,11 +15,16 @@ from attrs import define, field
 from numa_trio.agent.backoff import Backoff
 from numa_trio.agent.moment import Moment
 from numa_trio.exception_groups import flattened
+from numa_trio.plugin.resource import node_annotation
 from numa_trio.runtime.messages import Container, CpuSet, Creation, Pod, Runtime, Update
 from numa_trio.runtime.outcome import Outcome
 from numa_trio.runtime.pinning import Decision, Pinning
+from numa_trio.runtime.placement import Aspects
 from numa_trio.runtime.session import RuntimeLost, Session
+from numa_trio.setting_values import MemoryPolicy, PinnedPart
+from numa_trio.settings import Settings
 from numa_trio.topology.lists import format_list, format_nodes
+from numa_trio.topology.machine import Machine
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +58,17 @@ class ContainerRuntime:
     _backoff: Backoff = field(init=False, factory=lambda: Backoff(first=0.2, longest=5.0))
     _look_again: trio.Event = field(init=False, factory=trio.Event)
     _warned: OrderedDict[tuple[str, Outcome, str], None] = field(init=False, factory=OrderedDict)
+
+    @classmethod
+    def of(cls, settings: Settings, machine: Callable[[], Machine | None]) -> Self:
+        """As the settings say."""
+        aspects = Aspects(
+            cpus=PinnedPart.CPUS in settings.nri,
+            mems=PinnedPart.MEMS in settings.nri,
+            prefer=settings.memory_policy is MemoryPolicy.PREFER,
+        )
+        annotation = node_annotation(settings.resource_domain)
+        return cls(settings.nri_socket, Pinning(annotation, aspects, machine))
 
     async def follow(self) -> NoReturn:
         """Connect, and connect anew whenever that ends, for ever."""

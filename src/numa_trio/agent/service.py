@@ -39,8 +39,7 @@ from numa_trio.kubelet.rpc.pod_resources_client import connect_pod_resources
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
 from numa_trio.plugin.environment import Environment, HostFacts, NodeFacts
-from numa_trio.plugin.resource import NEAR, NumaResource, node_annotation
-from numa_trio.setting_values import MemoryPolicy, PinnedPart
+from numa_trio.plugin.resource import NEAR, NumaResource
 from numa_trio.settings import Settings, check_socket_paths
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ class Agent:
         )
         self.counting = self._counting() if settings.counted else None
         self.nearness = self._nearness()
-        self.runtime = self._runtime() if settings.nri else None
+        self.runtime = self._runtime()
 
     async def run(self) -> None:
         """Discover the nodes and offer them to kubelet until cancelled."""
@@ -199,21 +198,13 @@ class Agent:
             tell=self._tell_containers,
         )
 
-    def _runtime(self) -> "ContainerRuntime":
-        settings = self.settings
+    def _runtime(self) -> "ContainerRuntime | None":
+        if not self.settings.nri:
+            return None
         # Only here: few need it, and it takes memory.
         from numa_trio.agent.container_runtime import ContainerRuntime
-        from numa_trio.runtime.pinning import Pinning
-        from numa_trio.runtime.placement import Aspects
 
-        aspects = Aspects(
-            cpus=PinnedPart.CPUS in settings.nri,
-            mems=PinnedPart.MEMS in settings.nri,
-            prefer=settings.memory_policy is MemoryPolicy.PREFER,
-        )
-        annotation = node_annotation(settings.resource_domain)
-        pinning = Pinning(annotation, aspects, lambda: self.discovery.machine)
-        return ContainerRuntime(settings.nri_socket, pinning)
+        return ContainerRuntime.of(self.settings, lambda: self.discovery.machine)
 
     def _names_are_in_use(self) -> bool:
         """Whether containers have slots of names that an earlier agent offered."""

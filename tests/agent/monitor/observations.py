@@ -10,10 +10,17 @@ from numa_trio.agent.counting import Look
 from numa_trio.agent.counts import AgentCounts
 from numa_trio.agent.moment import Moment
 from numa_trio.agent.monitor.http_counts import HttpCounts
-from numa_trio.agent.monitor.observation import CountingSeen, NearnessSeen, NearSeen, Observation
+from numa_trio.agent.monitor.observation import (
+    CountingSeen,
+    NearnessSeen,
+    NearSeen,
+    Observation,
+    RuntimeSeen,
+)
 from numa_trio.agent.status import Phase, ResourceStatus
 from numa_trio.plugin.advertising import CpulessNodes, advertise
 from numa_trio.plugin.resource import NumaResource
+from numa_trio.runtime.outcome import Outcome
 from numa_trio.topology.machine import Machine, NumaNode
 
 GIB = 1024**3
@@ -63,6 +70,23 @@ def nearness_seen() -> NearnessSeen:
         ),
         ("NUMA_NEAR: 'cpu=/data': expected another name",),
     )
+
+
+def runtime_seen(**changes: object) -> RuntimeSeen:
+    """A runtime that is connected since `START`, and what it was asked to pin."""
+    seen = RuntimeSeen(
+        socket=Path("/var/run/nri/nri.sock"),
+        connected=START,
+        name="containerd 2.2.0",
+        problem=None,
+        connections=2,
+        counts={
+            ("1", Outcome.PINNED): 4,
+            ("1", Outcome.UNCHANGED): 1,
+            ("", Outcome.NOT_TRUSTED): 1,
+        },
+    )
+    return evolve(seen, **changes)
 
 
 def counting_seen(**changes: object) -> CountingSeen:

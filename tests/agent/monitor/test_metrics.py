@@ -21,6 +21,7 @@ from agent.monitor.observations import (
     node_of,
     observe,
     resource_in_phase,
+    runtime_seen,
 )
 from numa_trio import __version__
 from numa_trio.agent.counts import Ending, Outcome
@@ -76,12 +77,31 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 async def test_every_metric_is_read_back_with_its_type_and_help() -> None:
     """What we write, Prometheus' own client parses, and it finds each defined metric once."""
     counting = counting_seen(reasons={"numa-0-cpu": "all of its CPUs are reserved"})
-    observed = observe(in_phase(Phase.STREAMING), counting=counting, nearness=nearness_seen())
+    observed = observe(
+        in_phase(Phase.STREAMING),
+        counting=counting,
+        nearness=nearness_seen(),
+        runtime=runtime_seen(),
+    )
     text = render_metrics(observed, USAGE)
     families = list(text_string_to_metric_families(text))
     assert [(family.name, family.type, family.documentation) for family in families] == [
         (metric.name.removesuffix("_total"), metric.type, metric.help) for metric in METRICS
     ]
+
+
+async def test_containers_are_counted_by_their_nodes_and_what_they_got() -> None:
+    """The runtime's connection, and what containers got over it; nothing where it is not used."""
+    samples = scrape(observe(in_phase(Phase.STREAMING), runtime=runtime_seen()))
+    assert value(samples, "numa_trio_runtime_connected") == 1
+    assert value(samples, "numa_trio_runtime_connections_total") == 2
+    name = "numa_trio_runtime_containers_total"
+    assert value(samples, name, numa_node="1", outcome="pinned") == 4
+    assert value(samples, name, numa_node="", outcome="not_trusted") == 1
+    away = scrape(observe(in_phase(Phase.STREAMING), runtime=runtime_seen(connected=None)))
+    assert value(away, "numa_trio_runtime_connected") == 0
+    without = scrape(observe(in_phase(Phase.STREAMING)))
+    assert not [each for each, _labels in without if "runtime" in each]
 
 
 async def test_counting_shows_how_old_it_is_and_what_it_lacks() -> None:

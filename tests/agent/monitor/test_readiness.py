@@ -2,7 +2,15 @@
 
 import pytest
 
-from agent.monitor.observations import NOW, START, counting_seen, in_phase, nearness_seen, observe
+from agent.monitor.observations import (
+    NOW,
+    START,
+    counting_seen,
+    in_phase,
+    nearness_seen,
+    observe,
+    runtime_seen,
+)
 from numa_trio.agent.moment import Moment
 from numa_trio.agent.monitor.observation import NearnessSeen
 from numa_trio.agent.monitor.readiness import describe_readiness, since
@@ -127,3 +135,19 @@ async def test_says_what_names_are_near() -> None:
         "near: data: /data → nvme0n1 → 0000:01:00.0 → node 1",
         "not near: fabric: net:eth9: it is not there",
     ]
+
+
+async def test_the_runtime_is_shown_and_nothing_depends_on_it() -> None:
+    """Without it no container is pinned, but every pod is admitted as before."""
+    there = observe(in_phase(Phase.STREAMING), runtime=runtime_seen())
+    away = observe(
+        in_phase(Phase.STREAMING), runtime=runtime_seen(connected=None, problem="it is gone")
+    )
+    assert there.ready
+    assert away.ready
+    assert describe_readiness(there).splitlines()[-1] == (
+        "pinning: by containerd 2.2.0 since 2026-01-02T03:02:35Z (90 s)"
+    )
+    assert describe_readiness(away).splitlines()[-1] == (
+        "not pinning: /var/run/nri/nri.sock: it is gone"
+    )
