@@ -1,0 +1,157 @@
+"""What a container gets when it is created, updated and found running."""
+
+import pytest
+from attrs import evolve
+
+from numa_trio.runtime.messages import (
+    Adjustment,
+    Container,
+    CpuSet,
+    Creation,
+    MemoryPolicyMode,
+    Pod,
+    Runtime,
+    Update,
+)
+from numa_trio.runtime.outcome import Outcome
+from numa_trio.runtime.pinning import Decision, Pinning
+from numa_trio.runtime.placement import Aspects
+from numa_trio.topology.machine import Machine, NumaNode
+
+MACHINE = Machine(
+    (
+        NumaNode(0, frozenset({0, 1}), memory_bytes=1 << 30),
+        NumaNode(1, frozenset({2, 3}), memory_bytes=1 << 30),
+    )
+)
+KEY = "numa-align/node"
+POD = Pod("sandbox", "db-0", "uid", "default")
+RESTARTS = "io.kubernetes.container.restartCount"
+OLD = Runtime("containerd", "1.7.24")
+NEW = Runtime("containerd", "2.3.0", "0.12.0")
+
+
+def pinning(runtime: Runtime = OLD, **aspects: bool) -> Pinning:
+    made = Pinning(KEY, Aspects(**aspects), lambda: MACHINE)
+    made.runtime = runtime
+    return made
+
+
+def container(nodes: str = "1", restarts: str = "0", **changes: object) -> Container:
+    annotations = {KEY: nodes, RESTARTS: restarts}
+    return evolve(Container("c1", POD.id, "app", annotations), **changes)
+
+
+def create(of: Pinning, made: Container) -> Decision:
+    decision = of.create(Creation(POD, made))
+    assert decision is not None
+    return decision
+
+
+def test_a_new_container_gets_its_nodes_cpus_and_memory() -> None:
+    """Kubelet asked for none: its default."""
+    decision = create(pinning(), container())
+    assert decision.adjustment == Adjustment(CpuSet("2-3", "1"))
+    assert (decision.nodes, decision.outcome) == ({1}, Outcome.PINNED)
+    assert decision.who == "default/db-0, container app"
+
+
+def test_who_holds_nothing_of_ours_is_left_alone() -> None:
+    """Whatever the runtime tells of it."""
+    stranger = Container("c1", POD.id, "app", {RESTARTS: "0"})
+    assert pinning().create(Creation(POD, stranger)) is None
+    assert pinning().update(Update(POD, stranger, CpuSet("0-3"))) is None
+    assert pinning().repair(POD, stranger) is None
+
+
+def test_of_an_update_only_what_is_asked_for_is_answered() -> None:
+    """What is not asked for stays as it is, so that a resize takes no answer."""
+    running = container(cpu_set=CpuSet("2-3", "1"))
+
+    def answer(asked: CpuSet) -> Adjustment | None:
+        decision = pinning().update(Update(POD, running, asked))
+        return decision.adjustment if decision else None
+
+    assert answer(CpuSet()) is None
+    assert answer(CpuSet("0-3", "")) == Adjustment(CpuSet("2-3", ""))
+    assert answer(CpuSet("2", "")) == Adjustment()
+    assert answer(CpuSet("", "0-1")) == Adjustment(CpuSet("", "1"))
+    assert answer(CpuSet("0-1", "")) == Adjustment()
+
+
+def test_with_memory_alone_an_update_of_cpus_is_none_of_ours() -> None:
+    """NUMA_NRI=mems leaves CPUs to kubelet."""
+    assert pinning(cpus=False).update(Update(POD, container(), CpuSet("0-3", ""))) is None
+
+
+def test_memory_is_preferred_where_the_runtime_knows_how() -> None:
+    """By a memory policy of its processes, which only NRI 0.12 has; else it is bound."""
+    bound = Adjustment(CpuSet("2-3", "1"))
+    one = Adjustment(CpuSet("2-3", ""), (MemoryPolicyMode.PREFERRED, "1"))
+    two = Adjustment(CpuSet("0-3", ""), (MemoryPolicyMode.PREFERRED_MANY, "0-1"))
+    assert create(pinning(OLD, prefer=True), container()).adjustment == bound
+    assert create(pinning(NEW, prefer=True), container()).adjustment == one
+    assert create(pinning(NEW, prefer=True), container("0-1")).adjustment == two
+
+
+def test_the_policy_of_running_processes_cannot_be_changed() -> None:
+    """So their CPUs are set, and their memory is left where it is."""
+    decision = pinning(NEW, prefer=True).repair(POD, container())
+    assert decision is not None
+    assert decision.adjustment == Adjustment(CpuSet("2-3", ""))
+    assert pinning(NEW, prefer=True, cpus=False).repair(POD, container()) is None
+
+
+def test_a_creation_that_failed_is_not_made_to_fail_again() -> None:
+    """Kubelet tries the same container anew: the second try is without us, the third is not."""
+    tried = pinning()
+    outcomes = [create(tried, container(id=f"c{number}")).outcome for number in range(4)]
+    assert outcomes == [Outcome.PINNED, Outcome.WITHHELD, Outcome.PINNED, Outcome.WITHHELD]
+    assert create(tried, container(restarts="1")).outcome is Outcome.PINNED
+    assert not create(pinning(), container("7")).adjustment
+
+
+def test_who_was_made_without_us_is_pinned_once_nobody_else_does() -> None:
+    """If another plugin has set anything, it is that plugin's."""
+    tried = pinning()
+    for _ in range(2):
+        create(tried, container())
+    others = tried.repair(POD, container(cpu_set=CpuSet("0-3", "")))
+    assert others is not None
+    assert (others.outcome, others.adjustment) == (Outcome.WITHHELD, Adjustment())
+    assert tried.update(Update(POD, container(), CpuSet("0-3", ""))) is None
+    free = tried.repair(POD, container())
+    assert free is not None
+    assert free.adjustment == Adjustment(CpuSet("2-3", "1"))
+    assert tried.update(Update(POD, container(), CpuSet("0-3", ""))) is not None
+
+
+def test_a_runtime_that_counts_no_restarts_is_taken_at_its_word() -> None:
+    """Then nobody can tell a second try from a second container."""
+    tried, unknown = pinning(), Container("c1", POD.id, "app", {KEY: "1"})
+    assert [create(tried, unknown).outcome for _ in range(3)] == [Outcome.PINNED] * 3
+
+
+def test_many_tries_are_forgotten_one_by_one() -> None:
+    """What is remembered is bounded."""
+    tried = pinning()
+    for number in range(5000):
+        create(tried, container(name=f"c{number}"))
+    assert create(tried, container(name="c4999")).outcome is Outcome.WITHHELD
+    assert create(tried, container(name="c0")).outcome is Outcome.PINNED
+
+
+@pytest.mark.parametrize("machine", [None, Machine(())])
+def test_an_unknown_machine_pins_nothing(machine: Machine | None) -> None:
+    """It has not been read, or its nodes are offline."""
+    decision = Pinning(KEY, Aspects(), lambda: machine).create(Creation(POD, container()))
+    assert decision is not None
+    assert (decision.outcome, decision.adjustment) == (Outcome.IMPOSSIBLE, Adjustment())
+
+
+def test_what_cannot_be_trusted_changes_nothing() -> None:
+    """It is told and counted: somebody wants to be pinned, and is not."""
+    decision = pinning().create(Creation(evolve(POD, annotations={KEY: "1"}), container()))
+    assert decision is not None
+    assert (decision.outcome, decision.adjustment) == (Outcome.NOT_TRUSTED, Adjustment())
+    assert KEY in decision.why
