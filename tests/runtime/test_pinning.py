@@ -3,18 +3,20 @@
 import pytest
 from attrs import evolve
 
+from numa_trio.plugin.annotations import Annotations
 from numa_trio.runtime.messages import (
     Adjustment,
     Container,
     CpuSet,
     Creation,
     MemoryPolicyMode,
+    Mount,
     Pod,
     Runtime,
     Update,
 )
 from numa_trio.runtime.outcome import Outcome
-from numa_trio.runtime.pinning import Decision, Pinning
+from numa_trio.runtime.pinning import Decision, Located, Pinning
 from numa_trio.runtime.placement import Aspects
 from numa_trio.topology.machine import Machine, NumaNode
 
@@ -25,6 +27,7 @@ MACHINE = Machine(
     )
 )
 KEY = "numa-align/node"
+KEYS = Annotations("numa-align")
 POD = Pod("sandbox", "db-0", "uid", "default")
 RESTARTS = "io.kubernetes.container.restartCount"
 OLD = Runtime("containerd", "1.7.24")
@@ -32,7 +35,7 @@ NEW = Runtime("containerd", "2.3.0", "0.12.0")
 
 
 def pinning(runtime: Runtime = OLD, **aspects: bool) -> Pinning:
-    made = Pinning(KEY, Aspects(**aspects), lambda: MACHINE)
+    made = Pinning(KEYS, Aspects(**aspects), lambda: MACHINE)
     made.runtime = runtime
     return made
 
@@ -144,7 +147,7 @@ def test_many_tries_are_forgotten_one_by_one() -> None:
 @pytest.mark.parametrize("machine", [None, Machine(())])
 def test_an_unknown_machine_pins_nothing(machine: Machine | None) -> None:
     """It has not been read, or its nodes are offline."""
-    decision = Pinning(KEY, Aspects(), lambda: machine).create(Creation(POD, container()))
+    decision = Pinning(KEYS, Aspects(), lambda: machine).create(Creation(POD, container()))
     assert decision is not None
     assert (decision.outcome, decision.adjustment) == (Outcome.IMPOSSIBLE, Adjustment())
 
@@ -155,3 +158,45 @@ def test_what_cannot_be_trusted_changes_nothing() -> None:
     assert decision is not None
     assert (decision.outcome, decision.adjustment) == (Outcome.NOT_TRUSTED, Adjustment())
     assert KEY in decision.why
+
+
+VOLUME = "numa-align/near-volume"
+DATA = Mount("/data", "/var/lib/kubelet/pods/u/volumes/kubernetes.io~local-volume/pv-7", "bind")
+
+
+def near_volume(**changes: object) -> Container:
+    return evolve(
+        Container("c1", POD.id, "app", {VOLUME: "true", RESTARTS: "0"}, (DATA,)), **changes
+    )
+
+
+def test_near_a_volume_is_on_the_node_of_its_disk() -> None:
+    """Where that is, is found out meanwhile; the container is told, as others are by Allocate."""
+    decision = pinning().create(Creation(POD, near_volume()), Located(frozenset({1})))
+    assert decision is not None
+    assert decision.adjustment == Adjustment(CpuSet("2-3", "1"), environment={"NUMA_NODE": "1"})
+    running = pinning().repair(POD, near_volume(), Located(frozenset({1})))
+    assert running is not None
+    assert running.adjustment == Adjustment(CpuSet("2-3", "1"))
+
+
+def test_a_volume_that_is_not_found_changes_nothing() -> None:
+    """The reason is told with the container."""
+    decision = pinning().create(Creation(POD, near_volume()), Located(why="it is on no disk"))
+    assert decision is not None
+    assert (decision.outcome, decision.adjustment) == (Outcome.NOT_FOUND, Adjustment())
+    assert decision.why == "it is on no disk"
+
+
+def test_only_who_holds_that_device_is_near_a_volume() -> None:
+    """Who holds a node's device as well is on that node."""
+    assert pinning().volume(POD, near_volume()) == DATA
+    assert pinning().volume(POD, container(mounts=(DATA,))) is None
+    both = near_volume(annotations={VOLUME: "true", KEY: "0"})
+    assert pinning().volume(POD, both) is None
+    assert create(pinning(), both).nodes == {0}
+    forged = evolve(POD, annotations={VOLUME: "true"})
+    assert pinning().volume(forged, near_volume()) is None
+    decision = pinning().create(Creation(forged, near_volume()))
+    assert decision is not None
+    assert decision.outcome is Outcome.NOT_TRUSTED

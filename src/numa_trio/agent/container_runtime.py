@@ -5,7 +5,7 @@ It is a task of its own. Whatever comes of it, the slots of the nodes are none o
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -15,12 +15,13 @@ from attrs import define, field
 from numa_trio.agent.backoff import Backoff
 from numa_trio.agent.moment import Moment
 from numa_trio.exception_groups import flattened
-from numa_trio.plugin.resource import node_annotation
+from numa_trio.plugin.annotations import Annotations
 from numa_trio.runtime.messages import Container, CpuSet, Creation, Pod, Runtime, Update
 from numa_trio.runtime.outcome import Outcome
-from numa_trio.runtime.pinning import Decision, Pinning
+from numa_trio.runtime.pinning import Decision, Located, Pinning
 from numa_trio.runtime.placement import Aspects
 from numa_trio.runtime.session import RuntimeLost, Session
+from numa_trio.runtime.volume import NoSuchVolume
 from numa_trio.setting_values import MemoryPolicy, PinnedPart
 from numa_trio.settings import Settings
 from numa_trio.topology.lists import format_list, format_nodes
@@ -28,11 +29,20 @@ from numa_trio.topology.machine import Machine
 
 log = logging.getLogger(__name__)
 
+Locate = Callable[[str], Awaitable[Located]]
+"""Finds the NUMA nodes that a path of the host is near."""
+
 # Seconds from a container that was left alone to a look at all of them: was it made meanwhile?
 _LOOK_AGAIN = 5.0
 
 # The runtime is there if it lets itself be connected to within so many seconds.
 _CONNECTS_WITHIN = 5.0
+
+# Seconds in which a volume must be found: the runtime creates no other container meanwhile; and
+# while nothing waits.
+_ANSWERS_WITHIN = 0.05
+_REPAIRS_WITHIN = 10.0
+_LATE = Located(why="where its volume is could not be found out in time")
 
 _MOST_WARNED_OF = 1024  # containers
 
@@ -50,6 +60,7 @@ class ContainerRuntime:
 
     socket: Path
     pinning: Pinning
+    locate: Locate | None = None
     connected: Moment | None = field(default=None, init=False)
     runtime: Runtime | None = field(default=None, init=False)
     problem: str | None = field(default=None, init=False)
@@ -60,15 +71,17 @@ class ContainerRuntime:
     _warned: OrderedDict[tuple[str, Outcome, str], None] = field(init=False, factory=OrderedDict)
 
     @classmethod
-    def of(cls, settings: Settings, machine: Callable[[], Machine | None]) -> Self:
-        """As the settings say."""
+    def of(
+        cls, settings: Settings, machine: Callable[[], Machine | None], locate: Locate | None
+    ) -> Self:
+        """As the settings say; with `locate`, containers can be near volumes."""
         aspects = Aspects(
             cpus=PinnedPart.CPUS in settings.nri,
             mems=PinnedPart.MEMS in settings.nri,
             prefer=settings.memory_policy is MemoryPolicy.PREFER,
         )
-        annotation = node_annotation(settings.resource_domain)
-        return cls(settings.nri_socket, Pinning(annotation, aspects, machine))
+        pinning = Pinning(Annotations(settings.resource_domain), aspects, machine)
+        return cls(settings.nri_socket, pinning, locate)
 
     async def follow(self) -> NoReturn:
         """Connect, and connect anew whenever that ends, for ever."""
@@ -134,15 +147,36 @@ class ContainerRuntime:
 
     async def create(self, event: Creation) -> Decision | None:
         """A container is about to be created."""
-        return self.pinning.create(event)
+        located = await self._located(event.pod, event.container, _ANSWERS_WITHIN)
+        if located is _LATE:
+            self._look_again.set()
+        return self.pinning.create(event, located)
 
     async def update(self, event: Update) -> Decision | None:
         """A container is about to get what was asked for."""
-        return self.pinning.update(event)
+        if not self.pinning.concerns(event.asked):
+            return None
+        located = await self._located(event.pod, event.container, _ANSWERS_WITHIN)
+        return self.pinning.update(event, located)
 
     async def repair(self, pod: Pod, container: Container) -> Decision | None:
         """A container is there already."""
-        return self.pinning.repair(pod, container)
+        located = await self._located(pod, container, _REPAIRS_WITHIN)
+        return self.pinning.repair(pod, container, located)
+
+    async def _located(self, pod: Pod, container: Container, seconds: float) -> Located | None:
+        """Where its volume is, for a container that is to be near one; found within that time."""
+        try:
+            mount = self.pinning.volume(pod, container)
+        except NoSuchVolume as problem:
+            return Located(why=str(problem))
+        if mount is None:
+            return None
+        if self.locate is None:
+            return Located(why="the host cannot be seen from here: set NUMA_HOST_ROOT")
+        with trio.move_on_after(seconds):
+            return await self.locate(mount.source)
+        return _LATE
 
     def done(self, decision: Decision) -> None:
         """That is what the container gets, or does not get."""

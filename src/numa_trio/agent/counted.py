@@ -23,7 +23,7 @@ from numa_trio.plugin.counting import (
     why_not_counted,
 )
 from numa_trio.plugin.holdings import Allocatable, ContainerHoldings
-from numa_trio.plugin.resource import NumaResource
+from numa_trio.plugin.resource import NEAR_VOLUME, NumaResource
 from numa_trio.settings import Settings
 from numa_trio.topology.machine import Machine
 from numa_trio.topology.sizes import format_bytes
@@ -92,7 +92,7 @@ class CountedResources:
     def _bases(self) -> Iterator[NumaResource]:
         """The slots next to which something is counted."""
         for advertised in self.resources:
-            if advertised.resource.local_name not in self._names:
+            if advertised.resource.local_name not in (*self._names, NEAR_VOLUME):
                 yield advertised.resource
 
     def _count_if_possible(self, base: NumaResource, kind: Counted) -> None:

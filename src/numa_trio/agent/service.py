@@ -39,11 +39,12 @@ from numa_trio.kubelet.rpc.pod_resources_client import connect_pod_resources
 from numa_trio.kubelet.socket import KubeletSocket
 from numa_trio.kubelet.watch import DirectoryWatch
 from numa_trio.plugin.environment import Environment, HostFacts, NodeFacts
-from numa_trio.plugin.resource import NEAR, NumaResource
+from numa_trio.plugin.resource import NEAR, NEAR_VOLUME, NumaResource
 from numa_trio.settings import Settings, check_socket_paths
 
 if TYPE_CHECKING:
     from numa_trio.agent.container_runtime import ContainerRuntime
+    from numa_trio.agent.locating import Locator
     from numa_trio.agent.nearness import Nearness
 
 log = logging.getLogger(__name__)
@@ -119,8 +120,8 @@ class Agent:
             self._kubelet_appeared,
         )
         self.counting = self._counting() if settings.counted else None
-        self.nearness = self._nearness()
         self.runtime = self._runtime()
+        self.nearness = self._nearness()
 
     async def run(self) -> None:
         """Discover the nodes and offer them to kubelet until cancelled."""
@@ -199,17 +200,34 @@ class Agent:
         )
 
     def _runtime(self) -> "ContainerRuntime | None":
-        if not self.settings.nri:
+        settings = self.settings
+        if not settings.nri:
             return None
         # Only here: few need it, and it takes memory.
         from numa_trio.agent.container_runtime import ContainerRuntime
 
-        return ContainerRuntime.of(self.settings, lambda: self.discovery.machine)
+        locate = self._locator()
+        if locate:
+            near_volume = NumaResource(NEAR_VOLUME, (), settings.capacity, settings.resource_domain)
+            self.resources.add(self.discovery.offer(near_volume))
+        return ContainerRuntime.of(settings, lambda: self.discovery.machine, locate)
+
+    def _locator(self) -> "Locator | None":
+        if self.settings.host_root is None:
+            return None
+        from numa_trio.agent.locating import Locator
+        from numa_trio.locality.host import Host
+
+        host = Host(self.settings.sysfs_root, self.settings.host_root)
+        return Locator(host, lambda: self.discovery.machine)
 
     def _names_are_in_use(self) -> bool:
         """Whether containers have slots of names that an earlier agent offered."""
-        prefix = f"{self.settings.resource_domain}/{NEAR}"
-        return any(name.startswith(prefix) for name in self._nodes_in_checkpoint() or ())
+        domain = f"{self.settings.resource_domain}/"
+        return any(
+            name.startswith(domain + NEAR) and not self.resources.get(name.removeprefix(domain))
+            for name in self._nodes_in_checkpoint() or ()
+        )
 
     def _slots_changed(self) -> None:
         if self.counting:

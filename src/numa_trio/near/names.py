@@ -12,6 +12,7 @@ from attrs import frozen
 from numa_trio.locality.target import Target, parse_target
 from numa_trio.plain_text import quoted
 from numa_trio.plugin.counted import Counted
+from numa_trio.plugin.resource import NEAR, NEAR_VOLUME
 
 # With what may follow it, a device's id still has at most kubelet's 63 characters.
 LONGEST_NAME = 32
@@ -118,6 +119,10 @@ def check_name(name: str) -> None:
         raise ValueError(
             f"expected a name of at most {LONGEST_NAME} letters, digits, '-', '_' or '.', with a"
             " letter or digit first and last, as in data"
+        )
+    if NEAR + name == NEAR_VOLUME:
+        raise ValueError(
+            f"expected another name: {NEAR_VOLUME} is near a volume that a pod says (NUMA_NRI)"
         )
     if kind := is_counted(name):
         raise ValueError(

@@ -6,6 +6,7 @@ from typing import Self
 
 from attrs import evolve, field, frozen, validators
 
+from numa_trio.plugin.annotations import Annotations
 from numa_trio.plugin.device_choice import LONGEST_ID, prefer, shown
 from numa_trio.plugin.environment import HostFacts, environment_of
 from numa_trio.plugin.messages import (
@@ -34,13 +35,8 @@ _NOTHING: Mapping[int, tuple[int, ...]] = {}
 
 NEAR = "near-"  # what the local name of a resource near something begins with
 
-
-def node_annotation(domain: str) -> str:
-    """The annotation with the nodes of a container's devices, as in `numa-align/node`.
-
-    Kubelet gives it to the container runtime, with the container.
-    """
-    return f"{domain}/node"
+# Near a volume of the pod, which is known when the container runtime creates the container.
+NEAR_VOLUME = f"{NEAR}volume"
 
 
 def slots_name(node: int) -> str:
@@ -235,8 +231,16 @@ class NumaResource:
     def _allocation(self, device_ids: Sequence[str]) -> ContainerAllocation:
         self._check(device_ids)
         nodes = {node for each in device_ids for node in self.nodes_of(self.ordinal(each))}
-        annotations = {node_annotation(self.domain): format_list(nodes)} if nodes else {}
-        return ContainerAllocation(environment_of(sorted(nodes), self.host), annotations)
+        return ContainerAllocation(
+            environment_of(sorted(nodes), self.host), self._annotations(nodes)
+        )
+
+    def _annotations(self, nodes: Iterable[int]) -> dict[str, str]:
+        """What kubelet shall tell the container runtime."""
+        keys = Annotations(self.domain)
+        if self.local_name == NEAR_VOLUME:
+            return {keys.near_volume: "true"}
+        return {keys.node: listed} if (listed := format_list(nodes)) else {}
 
     def _check(self, device_ids: Sequence[str]) -> None:
         if not device_ids:

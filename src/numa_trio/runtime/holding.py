@@ -37,6 +37,14 @@ def held_nodes(annotation: str, pod: Pod, container: Container, runtime: Runtime
     return nodes
 
 
+def holds_device(annotation: str, pod: Pod, container: Container, runtime: Runtime) -> bool:
+    """Whether the container holds a device for which Allocate returned this annotation.
+
+    Raises `NotTrusted`.
+    """
+    return _given(annotation, pod, container, runtime) is not None
+
+
 def _given(key: str, pod: Pod, container: Container, runtime: Runtime) -> str | None:
     """The value that kubelet gave for the container; None if there is none."""
     if runtime.name == _CRIO:

@@ -82,6 +82,7 @@ class Mount:
 
     destination: str = ""
     source: str = ""
+    type: str = ""
 
 
 @frozen
@@ -247,8 +248,8 @@ def decode_container(data: bytes) -> Container:
         elif number == 6:
             annotations.update(_entry(value))
         elif number == 9:
-            fields = _texts(value, 1, 3)
-            mounts.append(Mount(fields[1], fields[3]))
+            fields = _texts(value, 1, 2, 3)
+            mounts.append(Mount(fields[1], fields[3], fields[2]))
         elif number == 11:
             cpu_set = _cpu_set(_messages(value, 3)[3])
     return Container(

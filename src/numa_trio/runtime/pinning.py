@@ -1,11 +1,12 @@
 """What a container that holds devices of NUMA nodes gets, at each event of its life."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from attrs import define, evolve, field, frozen
 
+from numa_trio.plugin.annotations import Annotations
 from numa_trio.runtime.attempts import Attempts
-from numa_trio.runtime.holding import NotTrusted, held_nodes
+from numa_trio.runtime.holding import NotTrusted, held_nodes, holds_device
 from numa_trio.runtime.messages import (
     NO_ADJUSTMENT,
     Adjustment,
@@ -13,12 +14,14 @@ from numa_trio.runtime.messages import (
     CpuSet,
     Creation,
     MemoryPolicyMode,
+    Mount,
     Pod,
     Runtime,
     Update,
 )
 from numa_trio.runtime.outcome import Outcome
 from numa_trio.runtime.placement import Aspects, Place, place
+from numa_trio.runtime.volume import chosen_mount
 from numa_trio.topology.lists import MalformedText, format_list
 from numa_trio.topology.machine import Machine
 
@@ -40,14 +43,22 @@ class Decision:
         return f"{self.pod.namespace}/{self.pod.name}, container {self.container.name}"
 
 
+@frozen
+class Located:
+    """The nodes that a volume is near; if there are none, why."""
+
+    nodes: frozenset[int] = frozenset()
+    why: str = ""
+
+
 @define(eq=False)
 class Pinning:
     """Decides for containers of one `runtime`, on the machine as it is at that time.
 
-    The `annotation` has the nodes whose devices a container holds.
+    Where `located` is given, it is for a container that is to be near a volume.
     """
 
-    annotation: str
+    annotations: Annotations
     aspects: Aspects
     machine: Callable[[], Machine | None]
     runtime: Runtime = field(init=False, factory=Runtime)
@@ -60,35 +71,59 @@ class Pinning:
 
     def may_concern(self, message: bytes) -> bool:
         """Whether an encoded message can be about a container of ours: nearly none are."""
-        return self.annotation.encode() in message
+        keys = self.annotations
+        return keys.node.encode() in message or keys.near_volume.encode() in message
 
-    def create(self, event: Creation) -> Decision | None:
+    def volume(self, pod: Pod, container: Container) -> Mount | None:
+        """The volume that a container is to be near; None if it is not to be near one.
+
+        Raises `NoSuchVolume`.
+        """
+        keys = self.annotations
+        try:
+            if holds_device(keys.node, pod, container, self.runtime) or not holds_device(
+                keys.near_volume, pod, container, self.runtime
+            ):
+                return None
+        except NotTrusted:
+            return None
+        return chosen_mount(container.mounts, pod.annotations.get(keys.near, ""), keys.near)
+
+    def create(self, event: Creation, located: Located | None = None) -> Decision | None:
         """For a container that is about to be created; None for one that is not ours."""
+        pod, container = event.pod, event.container
         aspects = evolve(self.aspects, prefer=self.prefers)
-        decision = self._decide(event.pod, event.container, event.container.cpu_set, aspects)
-        if decision and decision.adjustment and self._attempts.withhold(event.pod, event.container):
+        decision = self._decide(pod, container, container.cpu_set, aspects, located)
+        if decision and located and located.nodes:
+            told = {"NUMA_NODE": format_list(located.nodes)}
+            decision = evolve(decision, adjustment=evolve(decision.adjustment, environment=told))
+        if decision and decision.adjustment and self._attempts.withhold(pod, container):
             return _withheld(decision, "its creation failed before with what we gave it")
         return decision
 
-    def update(self, event: Update) -> Decision | None:
+    def update(self, event: Update, located: Located | None = None) -> Decision | None:
         """For one of which something else is asked now; None if that is not for us."""
-        asked = event.asked
+        pod, container, asked = event.pod, event.container, event.asked
+        if not self.concerns(asked) or self._attempts.withheld(pod, container):
+            return None
         aspects = Aspects(
             self.aspects.cpus and bool(asked.cpus), self.aspects.mems and bool(asked.mems)
         )
-        if not (aspects.cpus or aspects.mems) or self._attempts.withheld(
-            event.pod, event.container
-        ):
-            return None
-        return self._decide(event.pod, event.container, asked, aspects)
+        return self._decide(pod, container, asked, aspects, located)
 
-    def repair(self, pod: Pod, container: Container) -> Decision | None:
+    def concerns(self, asked: CpuSet) -> bool:
+        """Whether anything is asked for that is ours to set."""
+        return bool((self.aspects.cpus and asked.cpus) or (self.aspects.mems and asked.mems))
+
+    def repair(
+        self, pod: Pod, container: Container, located: Located | None = None
+    ) -> Decision | None:
         """For one that was there before us. Its processes' memory policy is their own by now."""
         aspects = Aspects(self.aspects.cpus, self.aspects.mems and not self.prefers)
         if not (aspects.cpus or aspects.mems):
             return None
         has = container.cpu_set
-        decision = self._decide(pod, container, has, aspects)
+        decision = self._decide(pod, container, has, aspects, located)
         if decision and decision.adjustment and self._attempts.withheld(pod, container):
             if has:
                 return _withheld(decision, f"it has CPUs {has.cpus or 'of all'} by now")
@@ -96,24 +131,33 @@ class Pinning:
         return decision
 
     def _decide(
-        self, pod: Pod, container: Container, asked: CpuSet, aspects: Aspects
+        self,
+        pod: Pod,
+        container: Container,
+        asked: CpuSet,
+        aspects: Aspects,
+        located: Located | None,
     ) -> Decision | None:
+        def decided(nodes: Collection[int], outcome: Outcome, why: str) -> Decision:
+            return Decision(pod, container, frozenset(nodes), outcome, why=why)
+
+        keys = self.annotations
         try:
-            nodes = held_nodes(self.annotation, pod, container, self.runtime)
+            nodes = held_nodes(keys.node, pod, container, self.runtime)
+            near = holds_device(keys.near_volume, pod, container, self.runtime)
         except (NotTrusted, MalformedText) as problem:
-            return Decision(pod, container, frozenset(), Outcome.NOT_TRUSTED, why=str(problem))
-        if not nodes:
+            return decided((), Outcome.NOT_TRUSTED, str(problem))
+        if not nodes and not near:
             return None
+        if not nodes and located:
+            nodes = located.nodes
+        if not nodes:
+            return decided((), Outcome.NOT_FOUND, located.why if located else "")
         machine = self.machine()
         placement = place(Place.of(machine, nodes) if machine else Place(), asked, aspects)
-        return Decision(
-            pod,
-            container,
-            nodes,
-            placement.outcome,
-            Adjustment(placement.cpu_set, _policy(placement.preferred)),
-            placement.why,
-        )
+        decision = decided(nodes, placement.outcome, placement.why)
+        adjustment = Adjustment(placement.cpu_set, _policy(placement.preferred))
+        return evolve(decision, adjustment=adjustment)
 
 
 def _policy(nodes: tuple[int, ...]) -> tuple[MemoryPolicyMode, str] | None:

@@ -17,6 +17,7 @@ PINNING = Label(
         Outcome.PINNED: "CPUs or memory of its nodes",
         Outcome.UNCHANGED: "nothing: it had them already, as from kubelet's static managers",
         Outcome.ELSEWHERE: "nothing: kubelet gave it CPUs or memory of other nodes only",
+        Outcome.NOT_FOUND: "nothing: which NUMA node its volume is near is not known",
         Outcome.IMPOSSIBLE: "nothing: its nodes are offline, or have nothing of what is to be set",
         Outcome.NOT_TRUSTED: "nothing: the pod has the annotation itself that only kubelet may set",
         Outcome.WITHHELD: "nothing: its creation failed before with what it was to get",

@@ -1,0 +1,39 @@
+"""Where a volume is: a look at one path of the host, which is taken in a thread."""
+
+from collections.abc import Callable
+
+from attrs import define, field
+
+from numa_trio.agent.looking import NoAnswer, OneThread
+from numa_trio.locality.host import Host
+from numa_trio.locality.resolve import resolve
+from numa_trio.locality.survey import Survey
+from numa_trio.locality.target import Kind, Target
+from numa_trio.runtime.pinning import Located
+from numa_trio.topology.machine import Machine
+
+_PATIENCE = 60.0
+
+
+@define(eq=False)
+class Locator:
+    """Finds the NUMA nodes that a path of the `host` is near."""
+
+    host: Host
+    machine: Callable[[], Machine | None]
+    _thread: OneThread = field(init=False, factory=lambda: OneThread(_PATIENCE))
+
+    async def __call__(self, path: str) -> Located:
+        """Look now. A disk that hangs may keep it waiting, but nobody else."""
+        machine = self.machine()
+        if machine is None:
+            return Located(why="the NUMA nodes have not been read yet")
+        try:
+            return await self._thread.run(lambda: _located(Survey(self.host, machine), path))
+        except NoAnswer as problem:
+            return Located(why=str(problem))
+
+
+def _located(survey: Survey, path: str) -> Located:
+    found = resolve(survey, Target(path, Kind.MOUNT, path))
+    return Located(frozenset(found.nodes), "" if found.nodes else str(found))
