@@ -148,9 +148,10 @@ class ContainerRuntime:
     async def create(self, event: Creation) -> Decision | None:
         """A container is about to be created."""
         located = await self._located(event.pod, event.container, _ANSWERS_WITHIN)
-        if located is _LATE:
+        decision = self.pinning.create(event, located)
+        if decision and (located is _LATE or decision.outcome is Outcome.WITHHELD):
             self._look_again.set()
-        return self.pinning.create(event, located)
+        return decision
 
     async def update(self, event: Update) -> Decision | None:
         """A container is about to get what was asked for."""
@@ -181,16 +182,10 @@ class ContainerRuntime:
     def done(self, decision: Decision) -> None:
         """That is what the container gets, or does not get."""
         self.counts[format_list(decision.nodes), decision.outcome] += 1
-        if decision.outcome is Outcome.WITHHELD:
-            self._look_again.set()
         if decision.outcome is Outcome.PINNED:
-            log.info(
-                "Pinned %s to NUMA %s: %s", decision.who, _nodes(decision), _described(decision)
-            )
+            log.info("Pinned%s: %s: %s", _nodes(decision), decision.who, _described(decision))
         elif decision.outcome in _UNPINNED and self._is_news(decision):
-            log.warning(
-                "Not pinned: %s, to NUMA %s: %s", decision.who, _nodes(decision), decision.why
-            )
+            log.warning("Not pinned%s: %s: %s", _nodes(decision), decision.who, decision.why)
 
     def _is_news(self, decision: Decision) -> bool:
         key = decision.who, decision.outcome, decision.why
@@ -203,7 +198,8 @@ class ContainerRuntime:
 
 
 def _nodes(decision: Decision) -> str:
-    return format_nodes(sorted(decision.nodes)) or "nodes that nobody can be sure of"
+    nodes = format_nodes(sorted(decision.nodes))
+    return f" to NUMA {nodes}" if nodes else ""
 
 
 def _described(decision: Decision) -> str:
