@@ -24,12 +24,16 @@ CASES = [
 
 
 def in_order(messages: list[str]) -> list[str]:
-    """With the names in parentheses sorted: a map of CEL has no order."""
+    """With the names of resources sorted: a map of CEL has no order."""
 
     def sort(names: re.Match[str]) -> str:
         return f"({', '.join(sorted(names[1].split(', ')))})"
 
-    return [re.sub(r"\(([^)]*)\)", sort, each) for each in messages]
+    def sort_choice(names: re.Match[str]) -> str:
+        return " or ".join(sorted(names[0].split(" or ")))
+
+    listed = (re.sub(r"\(([^)]*)\)", sort, each) for each in messages)
+    return [re.sub(r"\S+/\S+( or \S+/\S+)+", sort_choice, each) for each in listed]
 
 
 def said_of(manifest: Object, memory_unit: str = "1Gi") -> list[str]:

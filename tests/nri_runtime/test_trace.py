@@ -78,7 +78,7 @@ def container_of(shown: Any) -> Container:
         Resources.of(shown.linux.resources),
         shown.linux.cgroups_path,
         shown.pid,
-        unknown(shown),
+        unknown(shown) + bytes(messages.Container(mounts=shown.mounts).SerializeToString()),
     )
 
 
