@@ -116,8 +116,11 @@ class Session:
             nursery.start_soon(self._read)
             nursery.start_soon(self._start)
             await self._synchronized.wait()
-            await trio.sleep(_NOTED_AFTER)
-            await self._make_repairs()
+            if self._containers:
+                await trio.sleep(_NOTED_AFTER)
+                await self._make_repairs()
+            self._repaired = True
+            self._asked_since.clear()
             await trio.sleep_forever()
         raise AssertionError("it runs until it fails")
 
@@ -263,8 +266,6 @@ class Session:
         for number, decision in enumerate(due, 1):
             log.info("Moving %s to its NUMA node (%d of %d)", decision.who, number, len(due))
             await self._repair(decision)
-        self._repaired = True
-        self._asked_since.clear()
 
     async def _repair(self, decision: Decision) -> None:
         """What has been asked for since then goes before what was to be repaired."""
