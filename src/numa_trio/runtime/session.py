@@ -119,8 +119,7 @@ class Session:
             if self._containers:
                 await trio.sleep(_NOTED_AFTER)
                 await self._make_repairs()
-            self._repaired = True
-            self._asked_since.clear()
+            self._forget_snapshot()
             await trio.sleep_forever()
         raise AssertionError("it runs until it fails")
 
@@ -262,10 +261,16 @@ class Session:
                     self.handler.done(decision)
             if number % _LOOKED_THROUGH_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-        self._pods, self._containers = [], []
         for number, decision in enumerate(due, 1):
             log.info("Moving %s to its NUMA node (%d of %d)", decision.who, number, len(due))
             await self._repair(decision)
+
+    def _forget_snapshot(self) -> None:
+        """It is megabytes, and no longer true."""
+        self._pods.clear()
+        self._containers.clear()
+        self._asked_since.clear()
+        self._repaired = True
 
     async def _repair(self, decision: Decision) -> None:
         """What has been asked for since then goes before what was to be repaired."""
