@@ -224,6 +224,23 @@ async def test_what_the_runtime_cannot_do_is_told_and_the_rest_is_done(
     assert "Not pinned to NUMA node 1: default/db, container a" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("method", "seconds"), [("RegisterPlugin", 30), ("Configure", 30), ("Synchronize", 10)]
+)
+async def test_a_runtime_that_stops_midway_is_connected_to_anew(
+    autojump_clock: MockClock, runtime: StandInRuntime, method: str, seconds: float
+) -> None:
+    """It would never tell of a container: after that time the next connection is tried."""
+    runtime.registration_timeout = runtime.request_timeout = 1000
+    runtime.faults.silent.add(method)
+    async with following(runtime) as followed:
+        await trio.sleep(seconds + 0.1)
+        assert "within" in (followed.problem or "")
+        runtime.faults.silent.clear()
+        await runtime.wait_plugins(1)
+        assert followed.problem is None
+
+
 async def test_the_same_trouble_is_told_once(
     autojump_clock: MockClock, runtime: StandInRuntime, caplog: pytest.LogCaptureFixture
 ) -> None:

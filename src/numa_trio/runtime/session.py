@@ -6,7 +6,8 @@ of all containers that it has.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn, Protocol
 
 import trio
@@ -124,12 +125,14 @@ class Session:
         raise AssertionError("it runs until it fails")
 
     async def _start(self) -> None:
-        # The runtime may configure us before it answers this.
-        answer = await self._call("RegisterPlugin", encode_registration(NAME, INDEX))
-        if answer.problem:
-            raise RuntimeLost(f"the runtime does not take us as a plugin: {answer.problem}")
-        await _within(_CONFIGURED_WITHIN, self._configured, "configured us")
-        await _within(_SYNCHRONIZED_WITHIN, self._synchronized, "told its containers")
+        with _within(_CONFIGURED_WITHIN, "taken us as a plugin"):
+            # The runtime may configure us before it answers this.
+            answer = await self._call("RegisterPlugin", encode_registration(NAME, INDEX))
+            if answer.problem:
+                raise RuntimeLost(f"the runtime does not take us as a plugin: {answer.problem}")
+            await self._configured.wait()
+        with _within(_SYNCHRONIZED_WITHIN, "told its containers"):
+            await self._synchronized.wait()
 
     async def _read(self) -> NoReturn:
         while True:
@@ -286,8 +289,9 @@ class Session:
         self.handler.done(decision)
 
 
-async def _within(seconds: float, event: trio.Event, what: str) -> None:
-    with trio.move_on_after(seconds):
-        await event.wait()
-        return
-    raise RuntimeLost(f"the runtime has not {what} within {seconds:g} s")
+@contextmanager
+def _within(seconds: float, what: str) -> Iterator[None]:
+    with trio.move_on_after(seconds) as waiting:
+        yield
+    if waiting.cancelled_caught:
+        raise RuntimeLost(f"the runtime has not {what} within {seconds:g} s")
