@@ -123,6 +123,14 @@ def test_who_was_made_without_us_is_pinned_once_nobody_else_does() -> None:
     assert others is not None
     assert (others.outcome, others.adjustment) == (Outcome.WITHHELD, Adjustment())
     assert tried.update(Update(POD, container(), CpuSet("0-3", ""))) is None
+    assert create(tried, container(restarts="1")).outcome is Outcome.WITHHELD
+
+
+def test_who_was_made_without_us_for_another_reason_is_pinned() -> None:
+    """Nobody else has set anything: from then on it is as if nothing had happened."""
+    tried = pinning()
+    for _ in range(2):
+        create(tried, container())
     free = tried.repair(POD, container())
     assert free is not None
     assert free.adjustment == Adjustment(CpuSet("2-3", "1"))

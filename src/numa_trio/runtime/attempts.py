@@ -14,41 +14,53 @@ _RESTARTS = "io.kubernetes.container.restartCount"
 
 _MOST = 4096  # containers that are remembered
 
-_Attempt = tuple[str, str, str]
+_Name = tuple[str, str]
+
+
+@define
+class _Tries:
+    """What is known of a container: at which restart it was tried how often."""
+
+    restarts: str
+    count: int = 0
+    others: bool = False  # another plugin has set its CPUs or memory
 
 
 @define(eq=False)
 class Attempts:
     """Remembers each container that was given something when it was created."""
 
-    _tries: OrderedDict[_Attempt, int] = field(init=False, factory=OrderedDict)
+    _known: OrderedDict[_Name, _Tries] = field(init=False, factory=OrderedDict)
 
     def withhold(self, pod: Pod, container: Container) -> bool:
-        """Whether this try is to be made without us: every second one of the same container.
+        """Whether this try is to be made without us.
 
-        Kubelet counts a container's restarts, but not the tries to create it. If the second fails
-        too, it was not for us.
+        Kubelet counts a container's restarts, but not the tries to create it. Every second try of
+        one restart is: if that fails too, it was not for us. All are of one that another plugin is
+        known to have set something of.
         """
-        attempt = _attempt(pod, container)
-        if attempt is None:
+        restarts = container.annotations.get(_RESTARTS)
+        if restarts is None:
             return False
-        tries = self._tries.pop(attempt, 0) + 1
-        self._tries[attempt] = tries
-        if len(self._tries) > _MOST:
-            self._tries.popitem(last=False)
-        return tries % 2 == 0
+        tries = self._known.pop((pod.id, container.name), None) or _Tries(restarts)
+        if tries.restarts != restarts:
+            tries.restarts, tries.count = restarts, 0
+        tries.count += 1
+        self._known[pod.id, container.name] = tries
+        if len(self._known) > _MOST:
+            self._known.popitem(last=False)
+        return tries.others or tries.count % 2 == 0
 
     def withheld(self, pod: Pod, container: Container) -> bool:
         """Whether the container was made without us the last time."""
-        attempt = _attempt(pod, container)
-        return attempt is not None and self._tries.get(attempt, 1) % 2 == 0
+        tries = self._known.get((pod.id, container.name))
+        return tries is not None and (tries.others or tries.count % 2 == 0)
+
+    def leave_to_others(self, pod: Pod, container: Container) -> None:
+        """Another plugin has set its CPUs or memory, and will do so again."""
+        if tries := self._known.get((pod.id, container.name)):
+            tries.others = True
 
     def forget(self, pod: Pod, container: Container) -> None:
         """It was made, and may be given what it is due."""
-        if attempt := _attempt(pod, container):
-            self._tries.pop(attempt, None)
-
-
-def _attempt(pod: Pod, container: Container) -> _Attempt | None:
-    restarts = container.annotations.get(_RESTARTS)
-    return None if restarts is None else (pod.id, container.name, restarts)
+        self._known.pop((pod.id, container.name), None)

@@ -126,6 +126,7 @@ class Pinning:
         decision = self._decide(pod, container, has, aspects, located)
         if decision and decision.adjustment and self._attempts.withheld(pod, container):
             if has:
+                self._attempts.leave_to_others(pod, container)
                 return _withheld(decision, f"it has CPUs {has.cpus or 'of all'} by now")
             self._attempts.forget(pod, container)
         return decision
