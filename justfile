@@ -81,6 +81,10 @@ lint:
     lint-imports --no-cache
     scripts/shell-scripts | xargs shellcheck
 
+# Check the files in .github: workflows, forms for issues; without a network once it is installed.
+workflows:
+    scripts/check-workflows
+
 # Bring the code into shape, as far as Ruff can.
 format:
     ruff check --fix .
@@ -149,17 +153,26 @@ push-multiarch *options:
 sbom:
     scripts/write-sbom dist/numa-trio.cdx.json
 
+# Check the version, write its files to dist/VERSION and tag it; with --push behind it, publish too.
+[positional-arguments]
+release version *options:
+    BASE_IMAGE={{ quote(base_image) }} scripts/release {{ quote(registry / "numa-trio") }} "$@"
+
 # Make a base image from Debian packages, for where no container registry can be reached.
 base-image name="localhost/debian-python:bookworm":
     scripts/build-base-image {{ quote(name) }}
 
 # Build the image and run it as a container with all its limits; needs root, buildah, runc, debootstrap.
 image-test:
-    pytest -m slow tests/image
+    pytest -m 'slow and not kubectl' tests/image
+
+# Release a copy of this checkout, on this machine only: needs what image-test needs, and kubectl.
+release-test:
+    pytest -m 'slow and kubectl' tests/image
 
 # Render every overlay and component with kubectl's kustomize and check what comes out; no cluster.
 manifest-test:
-    pytest -m kubectl
+    pytest -m 'kubectl and not slow'
 
 # Let Prometheus' promtool try the alert rules on the scenarios of tests/agent/monitor; no server.
 alert-test:

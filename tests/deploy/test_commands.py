@@ -17,6 +17,8 @@ DOCUMENTS = [
     *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     KUSTOMIZE / "README.md",
     *sorted((REPOSITORY / "docs").rglob("*.md")),
+    *sorted((REPOSITORY / ".github").rglob("*.md")),
+    *sorted((REPOSITORY / ".github/ISSUE_TEMPLATE").glob("*.yaml")),
 ]
 # Folders of which a document names files.
 OURS = ("deploy/", "docs/", "examples/", "requirements/", "scripts/")

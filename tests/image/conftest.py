@@ -41,15 +41,18 @@ def base() -> str:
     return BASE
 
 
+def trusted_volumes() -> list[str]:
+    """Options by which pip inside a build trusts the certificates that this machine trusts."""
+    paths = ["/etc/ssl/certs", "/usr/share/ca-certificates"]
+    return [f"--volume={path}:{path}:ro" for path in paths if Path(path).is_dir()]
+
+
 def build(base: str, name: str, *options: str, epoch: int | None = None) -> str:
     """Build the image as `just build` does; returns what was printed.
 
     `epoch` is the date that its files get, in seconds; the commit's, if it is None.
     """
     date = [] if epoch is None else [f"SOURCE_DATE_EPOCH={epoch}"]
-    # Inside the build, pip trusts the certificates that this machine trusts.
-    trusted = ["/etc/ssl/certs", "/usr/share/ca-certificates"]
-    volumes = [f"--volume={path}:{path}:ro" for path in trusted if Path(path).is_dir()]
     return output_of(
         "env",
         "ENGINE=buildah",
@@ -57,7 +60,7 @@ def build(base: str, name: str, *options: str, epoch: int | None = None) -> str:
         *date,
         ROOT / "scripts/build-image",
         name,
-        *volumes,
+        *trusted_volumes(),
         *options,
     )
 
