@@ -68,7 +68,7 @@ def test_asks_for_what_there_is(asker: str, expression: str) -> None:
     """Metrics, labels and label values of each query are those of the definitions."""
     known = series()
     found = re.findall(r"\b((?:numa_trio|process)_\w+)(?:{([^}]*)})?", expression)
-    assert found or re.search(r"\b(up|kube_node_status_allocatable|kubelet_\w+)[{[]", expression)
+    assert found or re.search(r"\b(up|kube_\w+|kubelet_\w+)[{[]", expression)
     for name, matchers in found:
         assert name in known, f"{asker} asks for {name}"
         labels = {label.name: label for label in known[name].labels}
@@ -85,9 +85,21 @@ def test_an_alert_says_what_and_where(alert: Object) -> None:
     assert "{{ $labels.node }}" in alert["annotations"]["summary"]
     assert alert["annotations"]["description"].endswith(".")
     used = set(re.findall(r"\$labels\.(\w+)", str(alert["annotations"])))
+    assert alert["annotations"]["runbook"] == f"docs/alerts.md#{alert['alert'].lower()}"
     grouping = re.search(r"sum by \(([^)]*)\)", alert["expr"])
     if grouping:
         assert used <= set(re.split(r",\s*", grouping[1]))
+
+
+def test_the_page_of_alerts_has_each_in_order() -> None:
+    """The section to which the annotation leads is there, says how bad it is, and no other is."""
+    page = (COMPONENT.parents[3] / "docs/alerts.md").read_text()
+    sections = re.findall(r"^## (\w+)\n\n(\w+),", page, re.MULTILINE)
+    severities = {"Critical": "critical", "Warning": "warning", "Information": "info"}
+    assert [(name, severities[word]) for name, word in sections] == [
+        (alert["alert"], alert["labels"]["severity"]) for alert in alerts()
+    ]
+    assert len(re.findall("^## ", page, re.MULTILINE)) == len(sections)
 
 
 def test_panels_lie_side_by_side() -> None:
@@ -130,6 +142,46 @@ def test_rules_are_well_formed(tmp_path: Path) -> None:
     """Prometheus parses each expression and each text."""
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule_spec()))
     run_promtool(tmp_path, "check", "rules", "rules.yaml")
+
+
+# A node with two running containers for node 0, and one that is starting for near-data; what is
+# pending without a server, has failed, or is counted, is not in use.
+IN_USE_SERIES = {
+    'kube_pod_container_resource_requests{%s,pod="a",container="x"}': "numa_0 n1 Running",
+    'kube_pod_container_resource_requests{%s,pod="b",container="y"}': "numa_0 n1 Running",
+    'kube_pod_container_resource_requests{%s,pod="c",container="x"}': "near_data n1 Pending",
+    'kube_pod_container_resource_requests{%s,pod="d",container="x"}': "numa_0  Pending",
+    'kube_pod_container_resource_requests{%s,pod="e",container="x"}': "numa_0 n1 Failed",
+    'kube_pod_container_resource_requests{%s,pod="a",container="z"}': "numa_0_cpu n1 Running",
+}
+
+
+@pytest.mark.promtool
+def test_slots_in_use_are_those_of_pods_on_a_server(tmp_path: Path) -> None:
+    """Prometheus itself evaluates the panel's query."""
+    (panel,) = (panel for panel in panels() if panel["title"] == "Slots in use")
+    series = []
+    for name, what in IN_USE_SERIES.items():
+        resource, node, phase = what.split(" ")
+        labels = f'namespace="n",resource="numa_align_{resource}",node="{node}"'
+        series.append({"series": name % labels, "values": "1x2"})
+        pod = re.search(r'pod="\w"', name)
+        assert pod is not None
+        for each in ("Pending", "Running", "Failed"):
+            phases = f'kube_pod_status_phase{{namespace="n",{pod[0]},phase="{each}"}}'
+            series.append({"series": phases, "values": f"{int(each == phase)}x2"})
+    expected = [
+        {"labels": '{node="n1",resource="numa_align_numa_0"}', "value": 2},
+        {"labels": '{node="n1",resource="numa_align_near_data"}', "value": 1},
+    ]
+    query = {
+        "expr": panel["targets"][0]["expr"].replace("$node", ".*"),
+        "eval_time": "1m",
+        "exp_samples": expected,
+    }
+    test = {"interval": "1m", "input_series": series, "promql_expr_test": [query]}
+    (tmp_path / "scenario.yaml").write_text(yaml.safe_dump({"tests": [test]}))
+    run_promtool(tmp_path, "test", "rules", "scenario.yaml")
 
 
 @pytest.mark.promtool
