@@ -25,9 +25,16 @@ def run(line: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("words", [*COMMANDS, "simulate"])
+FULL = ("/dev/full", "No space left on device")
+CLOSED = ("&-", "Bad file descriptor")
+
+
 @pytest.mark.parametrize(
-    ("output", "reason"), [("/dev/full", "No space left on device"), ("&-", "Bad file descriptor")]
+    ("words", "output", "reason"),
+    [
+        *((words, *FULL) for words in (*COMMANDS, "simulate")),
+        *((words, *CLOSED) for words in ("topology", "--version", "simulate")),
+    ],
 )
 def test_output_that_cannot_be_written(words: str, output: str, reason: str) -> None:
     """One line says why, and the status is 1."""
@@ -37,15 +44,17 @@ def test_output_that_cannot_be_written(words: str, output: str, reason: str) -> 
     assert ended.returncode == 1
 
 
-@pytest.mark.parametrize("error", ["/dev/full", "&-"])
 @pytest.mark.parametrize(
-    ("words", "status"),
+    ("words", "status", "error"),
     [
-        ("topology", 0),
-        ("topology --sysfs-root /nowhere", 2),
-        ("simulate --machine nowhere", 2),
-        ("run", 2),
-        ("nonsense", 2),
+        ("topology", 0, "/dev/full"),
+        ("topology --sysfs-root /nowhere", 2, "/dev/full"),
+        ("simulate --machine nowhere", 2, "/dev/full"),
+        ("run", 2, "/dev/full"),
+        ("nonsense", 2, "/dev/full"),
+        ("topology", 0, "&-"),
+        ("topology --sysfs-root /nowhere", 2, "&-"),
+        ("nonsense", 2, "&-"),
     ],
 )
 def test_messages_that_nobody_gets(words: str, status: int, error: str) -> None:

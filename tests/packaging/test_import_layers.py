@@ -10,10 +10,27 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+FORBIDDEN = [
+    ("agent/discovery.py", "simulator.hints"),
+    ("simulator/hints.py", "agent.backoff"),
+    ("plugin/advertising.py", "settings"),
+    ("topology/lists.py", "settings"),
+    ("kubelet/directory.py", "settings"),
+    ("locality/resolve.py", "plugin.resource"),
+    ("locality/survey.py", "kubelet.mounts"),
+    ("settings.py", "logs"),
+]
 
 
-def lint(tree: Path) -> subprocess.CompletedProcess[str]:
-    """Check a tree that has `numa_trio` in it, which counts instead of the installed one."""
+@pytest.fixture(scope="module")
+def verdict(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """On a tree with all of them in it, which counts instead of the installed one."""
+    tree = tmp_path_factory.mktemp("tree")
+    package = tree / "numa_trio"
+    shutil.copytree(ROOT / "src/numa_trio", package, ignore=shutil.ignore_patterns("__pycache__"))
+    for importer, imported in FORBIDDEN:
+        with (package / importer).open("a") as source:
+            source.write(f"\n\nimport numa_trio.{imported}\n")
     return subprocess.run(
         [LINT_IMPORTS, "--no-cache", "--config", ROOT / "pyproject.toml"],
         cwd=tree,
@@ -23,28 +40,11 @@ def lint(tree: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(
-    ("importer", "imported"),
-    [
-        ("agent/discovery.py", "simulator.hints"),
-        ("simulator/hints.py", "agent.backoff"),
-        ("plugin/advertising.py", "settings"),
-        ("topology/lists.py", "settings"),
-        ("kubelet/directory.py", "settings"),
-        ("locality/resolve.py", "plugin.resource"),
-        ("locality/survey.py", "kubelet.mounts"),
-        ("settings.py", "logs"),
-    ],
-)
+@pytest.mark.parametrize(("importer", "imported"), FORBIDDEN)
 def test_an_import_that_runs_upwards_or_aside_is_refused(
-    tmp_path: Path, importer: str, imported: str
+    verdict: subprocess.CompletedProcess[str], importer: str, imported: str
 ) -> None:
     """The agent and the simulator are siblings; the core knows no settings."""
-    package = tmp_path / "numa_trio"
-    shutil.copytree(ROOT / "src/numa_trio", package, ignore=shutil.ignore_patterns("__pycache__"))
-    source = package / importer
-    source.write_text(f"{source.read_text()}\n\nimport numa_trio.{imported}\n")
-    result = lint(tmp_path)
     module = f"numa_trio.{importer.removesuffix('.py').replace('/', '.')}"
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert f"{module} -> numa_trio.{imported}" in result.stdout
+    assert verdict.returncode == 1, verdict.stdout + verdict.stderr
+    assert f"{module} -> numa_trio.{imported}" in verdict.stdout

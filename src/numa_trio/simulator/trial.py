@@ -9,6 +9,7 @@ from typing import Protocol
 import trio
 from attrs import define, field, frozen
 
+from numa_trio.kubelet.directory import KUBELET_SOCKET
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.simulator.admission import Verdict, scheduler_verdict
 from numa_trio.simulator.agent_child import agent_child
@@ -208,7 +209,8 @@ async def open_trial(
     ):
         await kubelet.start()
         if setup.offer.counted:
-            _make_older(pod_resources)
+            for socket in (sockets / KUBELET_SOCKET, pod_resources):
+                _make_older(socket)
         variables = {
             **setup.variables,
             "NUMA_SOCKET_DIR": str(sockets),
