@@ -62,6 +62,10 @@ def simulate(*arguments: str | Path) -> int:
     return main(["simulate", "--admit-again", "0.5", *map(str, arguments)])
 
 
+# On a busy machine the agent may need longer than that to be back; init containers depend on it.
+PATIENT = ("--admit-again", "4")
+
+
 def as_json(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
     return document
@@ -86,7 +90,7 @@ def words(text: str) -> list[str]:
 
 def test_built_in_pods_come_out_right(capsys: pytest.CaptureFixture[str]) -> None:
     """Without options there is a timeline with a kubelet restart, a table, and status 0."""
-    assert simulate() == 0
+    assert simulate(*PATIENT) == 0
 
     out = capsys.readouterr().out
     assert re.search(r"\d\.\d\d s  kubelet was killed", out)
@@ -187,7 +191,7 @@ def test_status_1_if_a_pod_is_not_where_it_asked_to_be(
 
 def test_policy_none_is_no_fault_of_the_agent(capsys: pytest.CaptureFixture[str]) -> None:
     """What becomes of the built-in pods is what the policy does, and is said."""
-    assert simulate("--policy", "none", "--output", "json") == 0
+    assert simulate(*PATIENT, "--policy", "none", "--output", "json") == 0
 
     document = as_json(capsys)
     assert document["advice"].startswith("The topology manager policy none does not look at")
@@ -281,7 +285,7 @@ def test_agent_that_is_held_back(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_agent_that_is_held_back_not_too_long(capsys: pytest.CaptureFixture[str]) -> None:
     """Back before kubelet looks at them, it loses no pod."""
-    assert simulate("--hold-agent", "0.1", "--output", "json") == 0
+    assert simulate(*PATIENT, "--hold-agent", "0.1", "--output", "json") == 0
     assert all(pod["admitted"] for pod in as_json(capsys)["admitted_again"])
 
 

@@ -58,10 +58,12 @@ def terminate_within_two_seconds(agent: AgentProcess, number: int = signal.SIGTE
     assert time.monotonic() - began < prompt_end()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+STATES = ["no directory", "no kubelet", "dead kubelet", "registering", "no stream", "streaming"]
+
+
 @pytest.mark.parametrize(
-    "state",
-    ["no directory", "no kubelet", "dead kubelet", "registering", "no stream", "streaming"],
+    ("state", "number"),
+    [*((state, signal.SIGTERM) for state in STATES), ("streaming", signal.SIGINT)],
 )
 def test_sigterm_in_every_state(
     tmp_path: Path, sysfs: str, kubelet: GrpcioKubelet, state: str, number: int
