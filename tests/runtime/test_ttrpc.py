@@ -126,6 +126,19 @@ def test_what_is_too_long_is_told_and_skipped() -> None:
     ]
 
 
+@pytest.mark.parametrize("size", [0, 5000, 9 << 20])
+def test_it_is_known_whether_a_message_is_on_its_way(size: int) -> None:
+    """From its first byte to its last."""
+    data = muxed(1, message(1, 1, request("Synchronize", bytes(size))), 4096)
+    wire = Wire()
+    assert not wire.is_within
+    for piece in (data[:1], data[1:-1]):
+        list(wire.receive(piece))
+        assert wire.is_within
+    list(wire.receive(data[-1:]))
+    assert not wire.is_within
+
+
 def test_another_service_is_no_method_of_ours() -> None:
     """A call is answered only if it is for the plugin's service."""
     data = muxed(1, message(1, 1, request("Configure", service="other.Service")))
@@ -145,6 +158,7 @@ def test_another_service_is_no_method_of_ours() -> None:
         muxed(1, message(1, 1, b"\xff")),
         muxed(2, message(1, 2, b"\x0a\x05")),
         b"GET / HTTP/1.1\r\n\r\n",
+        muxed(1, b"GET / HTTP/1.1\r\n\r\n"),  # a message of a gigabyte
     ],
 )
 def test_what_cannot_be_carried_ends_the_connection(data: bytes) -> None:

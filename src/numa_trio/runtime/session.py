@@ -5,7 +5,6 @@ of all containers that it has.
 """
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn, Protocol
@@ -51,6 +50,7 @@ INDEX = "90"
 _CONFIGURED_WITHIN = 30.0
 _SYNCHRONIZED_WITHIN = 10.0
 _SENT_WITHIN = 5.0
+_LISTENS_EVERY = 0.2
 
 # Seconds until the runtime, which has its answer to Synchronize, has noted us as a plugin. To old
 # ones, what is created before that is told to nobody; so they must not have to wait for anything.
@@ -110,6 +110,7 @@ class Session:
     _containers: list[bytes] = field(init=False, factory=list)
     _asked_since: dict[str, CpuSet] = field(init=False, factory=dict)  # by container
     _repaired: bool = field(init=False, default=False)
+    _silent_at: float = field(init=False, default=0.0)  # then no Synchronize had begun to come
 
     async def run(self) -> NoReturn:
         """Register, and answer. Raises `RuntimeLost`, in an exception group."""
@@ -132,7 +133,17 @@ class Session:
                 raise RuntimeLost(f"the runtime does not take us as a plugin: {answer.problem}")
             await self._configured.wait()
         with _within(_SYNCHRONIZED_WITHIN, "told its containers"):
-            await self._synchronized.wait()
+            await self._wait_synchronized()
+
+    async def _wait_synchronized(self) -> None:
+        """Note now and then that nothing has come: who gets no time does not know when it came."""
+        while not self._synchronized.is_set():
+            began = trio.current_time()
+            with trio.move_on_after(_LISTENS_EVERY):
+                await self._synchronized.wait()
+            late = trio.current_time() - began > 2 * _LISTENS_EVERY
+            if not (late or self._wire.is_within):
+                self._silent_at = trio.current_time()
 
     async def _read(self) -> NoReturn:
         while True:
@@ -191,7 +202,6 @@ class Session:
             # Nothing else was asked for; newer runtimes take this for an answer.
             await self._send(self._wire.refuse(call.stream, Status.UNIMPLEMENTED, call.method))
             return
-        came = time.monotonic()
         payload = b""
         if call.payload is None:
             log.warning("The runtime's %s is too long to be read: nothing is changed", call.method)
@@ -203,7 +213,8 @@ class Session:
                 log.exception("%s failed, which is a defect: nothing is changed", call.method)
         await self._send(self._wire.answer(call.stream, payload))
         if self._complete and not self._synchronized.is_set():
-            if call.timeout is not None and time.monotonic() - came > call.timeout:
+            waited = trio.current_time() - self._silent_at
+            if call.timeout is not None and waited > call.timeout:
                 # Old runtimes go on, and never tell of a container.
                 raise RuntimeLost(f"Synchronize was answered later than its {call.timeout:g} s")
             self._synchronized.set()
@@ -211,6 +222,7 @@ class Session:
 
     async def _configure(self, payload: bytes) -> bytes:
         self.handler.configured(decode_configuration(payload))
+        self._silent_at = trio.current_time()
         self._configured.set()
         return encode_subscription((Event.CREATE_CONTAINER, Event.UPDATE_CONTAINER))
 

@@ -33,6 +33,9 @@ _LARGEST_SENT = 4096
 _LONGEST = 8 << 20
 _BEGINNING = 256
 
+# What says that it is longer is no message: its end would never come.
+_LONGEST_SKIPPED = 64 << 20
+
 _MOST_FIELDS = 1000  # of ttrpc's own messages, which have five
 
 
@@ -88,8 +91,16 @@ class _Assembly:
     _buffer: bytearray = field(init=False, factory=bytearray)
     _skipped: int = field(init=False, default=0)
 
+    @property
+    def is_within(self) -> bool:
+        """Whether some of a message is there, but not all."""
+        return bool(self._buffer or self._skipped)
+
     def feed(self, data: bytes | bytearray) -> Iterator[tuple[int, int, bytes, bool]]:
-        """Stream, type and data of each message that is complete now, and whether it is whole."""
+        """Stream, type and data of each message that is complete now, and whether it is whole.
+
+        Raises `ProtocolViolation`.
+        """
         if self._skipped:
             passed = min(self._skipped, len(data))
             self._skipped -= passed
@@ -98,6 +109,8 @@ class _Assembly:
         buffer += data
         while len(buffer) >= _TTRPC.size:
             length, stream, kind, _flags = _TTRPC.unpack_from(buffer)
+            if length > _LONGEST_SKIPPED:
+                raise ProtocolViolation(f"a message of {length} bytes")
             whole = length <= _LONGEST
             kept = _TTRPC.size + (length if whole else _BEGINNING)
             if len(buffer) < kept:
@@ -141,6 +154,13 @@ class Wire:
             channel = self._channel
             for message in self._assemblies[channel].feed(piece):
                 yield _understood(channel, *message)
+
+    @property
+    def is_within(self) -> bool:
+        """Whether a message has begun to come, and is not there yet."""
+        return bool(self._unread or self._left) or any(
+            assembly.is_within for assembly in self._assemblies.values()
+        )
 
     def call(self, method: str, payload: bytes) -> tuple[int, bytes]:
         """A call to the runtime: the stream that its answer will have, and what to send."""
