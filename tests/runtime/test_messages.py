@@ -28,7 +28,9 @@ MAPS = st.dictionaries(TEXTS, TEXTS, max_size=5)
 CPU_SETS = st.builds(CpuSet, TEXTS, TEXTS)
 MOUNTS = st.lists(st.builds(Mount, TEXTS, TEXTS, TEXTS), max_size=4).map(tuple)
 PODS = st.builds(Pod, TEXTS, TEXTS, TEXTS, TEXTS, MAPS)
-CONTAINERS = st.builds(Container, TEXTS, TEXTS, TEXTS, MAPS, MOUNTS, CPU_SETS)
+NAMES = st.text(st.characters(exclude_characters="=", codec="utf-8"), max_size=9)
+VARIABLES = st.dictionaries(NAMES, TEXTS, max_size=3)
+CONTAINERS = st.builds(Container, TEXTS, TEXTS, TEXTS, MAPS, MOUNTS, CPU_SETS, VARIABLES)
 
 DECODERS = (
     messages.decode_configuration,
@@ -60,6 +62,7 @@ def container_message(container: Container) -> Any:
         state=3,
         annotations=container.annotations,
         labels={"not": "read"},
+        env=[f"{name}={value}" for name, value in container.environment.items()],
         mounts=[
             {"destination": each.destination, "source": each.source, "type": each.type}
             for each in container.mounts
@@ -127,18 +130,19 @@ def test_what_we_subscribe_to_is_a_bit_each() -> None:
     assert google.ConfigureResponse.FromString(encoded).events == 0b10001000
 
 
-@given(cpu_set=CPU_SETS, told=MAPS, nodes=st.none() | TEXTS)
+@given(cpu_set=CPU_SETS, told=MAPS, nodes=st.none() | TEXTS, annotations=MAPS)
 def test_what_we_want_is_read_by_the_runtime(
-    cpu_set: CpuSet, told: dict[str, str], nodes: str | None
+    cpu_set: CpuSet, told: dict[str, str], nodes: str | None, annotations: dict[str, str]
 ) -> None:
     """A container's cpuset, the memory policy of its processes, and what they are told."""
     policy = None if nodes is None else (MemoryPolicyMode.PREFERRED, nodes)
-    adjustment = Adjustment(cpu_set, policy, told)
+    adjustment = Adjustment(cpu_set, policy, told, annotations)
     encoded = messages.encode_adjustment(adjustment)
     adjust = google.CreateContainerResponse.FromString(encoded).adjust
     cpu = adjust.linux.resources.cpu
     assert CpuSet(cpu.cpus, cpu.mems) == cpu_set
     assert {each.key: each.value for each in adjust.env} == told
+    assert dict(adjust.annotations) == annotations
     assert adjust.linux.memory_policy.mode == (0 if nodes is None else 1)
     assert adjust.linux.memory_policy.nodes == (nodes or "")
     assert bool(encoded) == bool(adjustment)

@@ -90,11 +90,31 @@ def test_with_memory_alone_an_update_of_cpus_is_none_of_ours() -> None:
 def test_memory_is_preferred_where_the_runtime_knows_how() -> None:
     """By a memory policy of its processes, which only NRI 0.12 has; else it is bound."""
     bound = Adjustment(CpuSet("2-3", "1"))
-    one = Adjustment(CpuSet("2-3", ""), (MemoryPolicyMode.PREFERRED, "1"))
-    two = Adjustment(CpuSet("0-3", ""), (MemoryPolicyMode.PREFERRED_MANY, "0-1"))
+    one = Adjustment(
+        CpuSet("2-3", ""), (MemoryPolicyMode.PREFERRED, "1"), annotations={KEYS.preferred: "1"}
+    )
+    two = Adjustment(
+        CpuSet("0-3", ""),
+        (MemoryPolicyMode.PREFERRED_MANY, "0-1"),
+        annotations={KEYS.preferred: "0-1"},
+    )
     assert create(pinning(OLD, prefer=True), container()).adjustment == bound
     assert create(pinning(NEW, prefer=True), container()).adjustment == one
     assert create(pinning(NEW, prefer=True), container("0-1")).adjustment == two
+
+
+@pytest.mark.parametrize("cpus", [True, False])
+def test_two_instances_set_nothing_twice(cpus: bool) -> None:
+    """They meet in a rolling update, and the runtime refuses two plugins that set the same."""
+    of = {"prefer": True, "cpus": cpus}
+    first = create(pinning(NEW, **of), container()).adjustment
+    shown = evolve(
+        container(),
+        annotations={**container().annotations, **first.annotations},
+        cpu_set=first.cpu_set,
+    )
+    second = create(pinning(NEW, **of), shown)
+    assert (second.outcome, second.adjustment) == (Outcome.UNCHANGED, Adjustment())
 
 
 def test_the_policy_of_running_processes_cannot_be_changed() -> None:
@@ -183,6 +203,10 @@ def test_near_a_volume_is_on_the_node_of_its_disk() -> None:
     decision = pinning().create(Creation(POD, near_volume()), Located(frozenset({1})))
     assert decision is not None
     assert decision.adjustment == Adjustment(CpuSet("2-3", "1"), environment={"NUMA_NODE": "1"})
+    shown = near_volume(environment={"NUMA_NODE": "1"}, cpu_set=CpuSet("2-3", "1"))
+    second = pinning().create(Creation(POD, shown), Located(frozenset({1})))
+    assert second is not None
+    assert (second.outcome, second.adjustment) == (Outcome.UNCHANGED, Adjustment())
     running = pinning().repair(POD, near_volume(), Located(frozenset({1})))
     assert running is not None
     assert running.adjustment == Adjustment(CpuSet("2-3", "1"))

@@ -23,6 +23,11 @@ class Annotations:
         return f"{self.domain}/near-volume"
 
     @property
+    def preferred(self) -> str:
+        """The nodes whose memory comes first: who asks for that tells the next plugin, by this."""
+        return f"{self.domain}/memory-preferred"
+
+    @property
     def near(self) -> str:
         """Which volume that is: a pod has it, for all of its containers."""
         return f"{self.domain}/near"

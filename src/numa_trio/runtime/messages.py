@@ -95,6 +95,7 @@ class Container:
     annotations: Mapping[str, str] = field(factory=dict)
     mounts: tuple[Mount, ...] = ()
     cpu_set: CpuSet = NO_CPU_SET
+    environment: Mapping[str, str] = field(factory=dict)
 
 
 @frozen
@@ -133,9 +134,10 @@ class Adjustment:
     cpu_set: CpuSet = NO_CPU_SET
     memory_policy: tuple[MemoryPolicyMode, str] | None = None
     environment: Mapping[str, str] = field(factory=dict)
+    annotations: Mapping[str, str] = field(factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.cpu_set or self.memory_policy or self.environment)
+        return bool(self.cpu_set or self.memory_policy or self.environment or self.annotations)
 
 
 NO_ADJUSTMENT = Adjustment()
@@ -184,10 +186,7 @@ def decode_creation(data: bytes) -> Creation:
 
 def encode_adjustment(adjustment: Adjustment) -> bytes:
     """CreateContainerResponse; nothing for an adjustment of nothing."""
-    parts = b"".join(
-        message_field(4, text_field(1, name) + text_field(2, value))
-        for name, value in adjustment.environment.items()
-    )
+    parts = _pairs(2, adjustment.annotations) + _pairs(4, adjustment.environment)
     linux = b""
     if adjustment.cpu_set:
         linux += message_field(2, _resources(adjustment.cpu_set))
@@ -242,18 +241,36 @@ def decode_container(data: bytes) -> Container:
     annotations: dict[str, str] = {}
     mounts = []
     cpu_set = CpuSet()
+    environment: dict[str, str] = {}
     for number, value in _delimited(data):
         if number in (1, 2, 3):
             texts[number] = _text(value)
         elif number == 6:
             annotations.update(_entry(value))
+        elif number == 8:
+            name, _, told = _text(value).partition("=")
+            environment[name] = told
         elif number == 9:
             fields = _texts(value, 1, 2, 3)
             mounts.append(Mount(fields[1], fields[3], fields[2]))
         elif number == 11:
             cpu_set = _cpu_set(_messages(value, 3)[3])
     return Container(
-        texts.get(1, ""), texts.get(2, ""), texts.get(3, ""), annotations, tuple(mounts), cpu_set
+        texts.get(1, ""),
+        texts.get(2, ""),
+        texts.get(3, ""),
+        annotations,
+        tuple(mounts),
+        cpu_set,
+        environment,
+    )
+
+
+def _pairs(number: int, pairs: Mapping[str, str]) -> bytes:
+    """A message of this number for each: entries of a map, or variables."""
+    return b"".join(
+        message_field(number, text_field(1, name) + text_field(2, value))
+        for name, value in pairs.items()
     )
 
 

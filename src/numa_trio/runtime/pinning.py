@@ -25,6 +25,8 @@ from numa_trio.runtime.volume import chosen_mount
 from numa_trio.topology.lists import MalformedText, format_list
 from numa_trio.topology.machine import Machine
 
+_TOLD = "NUMA_NODE"
+
 
 @frozen
 class Decision:
@@ -92,14 +94,28 @@ class Pinning:
     def create(self, event: Creation, located: Located | None = None) -> Decision | None:
         """For a container that is about to be created; None for one that is not ours."""
         pod, container = event.pod, event.container
-        aspects = evolve(self.aspects, prefer=self.prefers)
+        preferred = self.prefers and self.annotations.preferred in container.annotations
+        aspects = evolve(self.aspects, prefer=self.prefers, preferred=preferred)
         decision = self._decide(pod, container, container.cpu_set, aspects, located)
-        if decision and located and located.nodes:
-            told = {"NUMA_NODE": format_list(located.nodes)}
-            decision = evolve(decision, adjustment=evolve(decision.adjustment, environment=told))
+        if decision:
+            adjustment = self._told(decision.adjustment, container, located)
+            decision = evolve(decision, adjustment=adjustment)
         if decision and decision.adjustment and self._attempts.withhold(pod, container):
             return _withheld(decision, "its creation failed before with what we gave it")
         return decision
+
+    def _told(
+        self, adjustment: Adjustment, container: Container, located: Located | None
+    ) -> Adjustment:
+        """What the container is told besides, and the next plugin: another agent, in an update."""
+        if located and located.nodes:
+            nodes = format_list(located.nodes)
+            if container.environment.get(_TOLD) != nodes:
+                adjustment = evolve(adjustment, environment={_TOLD: nodes})
+        if adjustment.memory_policy:
+            _mode, nodes = adjustment.memory_policy
+            adjustment = evolve(adjustment, annotations={self.annotations.preferred: nodes})
+        return adjustment
 
     def update(self, event: Update, located: Located | None = None) -> Decision | None:
         """For one of which something else is asked now; None if that is not for us."""

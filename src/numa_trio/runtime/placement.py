@@ -34,11 +34,15 @@ class Place:
 
 @frozen
 class Aspects:
-    """What of a container is to be set: its CPUs, its memory nodes, or those as a preference."""
+    """What of a container is to be set: its CPUs, its memory nodes, or those as a preference.
+
+    They are `preferred` if another plugin has asked for that already, which NRI does not show.
+    """
 
     cpus: bool = True
     mems: bool = True
     prefer: bool = False
+    preferred: bool = False
 
 
 @frozen
@@ -61,7 +65,9 @@ def place(here: Place, asked: CpuSet, aspects: Aspects) -> Placement:
     if aspects.cpus and here.cpus:
         cpus = _within(here.cpus, asked.cpus, "CPUs")
     if aspects.mems and here.memory_nodes:
-        if aspects.prefer and not asked.mems:
+        if aspects.preferred and not asked.mems:
+            mems = _Part(Outcome.UNCHANGED)
+        elif aspects.prefer and not asked.mems:
             mems, preferred = _Part(Outcome.PINNED), tuple(sorted(here.memory_nodes))
         else:
             mems = _within(here.memory_nodes, asked.mems, "memory of")
