@@ -1,8 +1,12 @@
-"""What the tests of faults share: how long the resources may take to be back."""
+"""What the tests of faults share: how long it may take until all is back, and a node."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from fault_matrix import fault_matrix
+from runtime_rig import RuntimeRig, open_runtime_rig
 
 
 @pytest.fixture
@@ -11,3 +15,10 @@ def back(request: pytest.FixtureRequest) -> float:
     seconds = fault_matrix()[request.node.originalname].back
     assert seconds is not None, "the row says that nothing has to come back"
     return seconds
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[RuntimeRig]:
+    """With containerd 1.7 and NRI 0.6.1, the oldest that is known."""
+    async with open_runtime_rig(tmp_path) as made:
+        yield made

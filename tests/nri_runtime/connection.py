@@ -57,6 +57,7 @@ class Connection:
     next_stream: int = 1
     why_closed: str = ""
     closed: trio.Event = field(factory=trio.Event)
+    may_read: trio.Event = field(factory=trio.Event)
     unexpected: list[tuple[int, Frame]] = field(factory=list)
     _surprised: trio.Event = field(factory=trio.Event)
     _waiting: dict[int, _Waiting] = field(factory=dict)
@@ -79,6 +80,9 @@ class Connection:
     @property
     def answers_on(self) -> int:
         return mux.PLUGIN + mux.RUNTIME - self.calls_on
+
+    def __attrs_post_init__(self) -> None:
+        self.may_read.set()
 
     async def run(self) -> None:
         """Read and write until either side ends it."""
@@ -137,18 +141,20 @@ class Connection:
 
     def _post(self, connection: int, *frames: bytes) -> None:
         self._outgoing[connection].extend(frames)
-        self._sent = trio.Event()
         self._posted.set()
 
     async def wait_sent(self) -> None:
         """Return when all that was posted has gone, or the connection."""
         while any(self._outgoing.values()) and not self.closed.is_set():
+            if self._sent.is_set():
+                self._sent = trio.Event()
             await self._sent.wait()
 
     async def wait_unexpected(self, count: int) -> list[Frame]:
         """Return as soon as so many frames came that nobody waited for."""
         while len(self.unexpected) < count:
-            self._surprised = trio.Event()
+            if self._surprised.is_set():
+                self._surprised = trio.Event()
             await self._surprised.wait()
         return [frame for _, frame in self.unexpected]
 
@@ -177,6 +183,7 @@ class Connection:
                                 self._take(connection, frame, nursery)
                 except mux.PayloadTooLong as error:
                     self.close(f"payload too long: {error}")
+                await self.may_read.wait()
         self.close("end of file")
 
     def _take(self, connection: int, frame: Frame, nursery: trio.Nursery) -> None:

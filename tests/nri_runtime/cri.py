@@ -109,10 +109,13 @@ class Container:
     resources: Resources = field(factory=Resources)
     cgroups_path: str = ""
     pid: int = 0
+    environment: Mapping[str, str] = field(factory=dict)
+    memory_policy: tuple[int, str] | None = None  # a mode and its nodes; no plugin is shown it
     others: bytes = b""
 
     def message(self) -> Any:
         made = messages.Container.FromString(self.others)
+        made.env.extend(f"{name}={value}" for name, value in self.environment.items())
         made.id, made.pod_sandbox_id, made.name = self.id, self.pod_id, self.name
         made.state, made.pid = self.state, self.pid
         made.labels.update(self.labels)

@@ -62,31 +62,26 @@ class Events:
             await self.run_pod(pod)
         container = self.flavour.dressed(pod, evolve(container, pod_id=pod.id))
         async with self.lock:
-            wishes = Wishes(created=container.id)
+            wishes = Wishes(created=container)
             for peer in self._who_want(CREATE_CONTAINER):
-                shown = evolve(
-                    container, resources=container.resources.merged(wishes.of(container.id))
-                )
                 request = messages.CreateContainerRequest(
-                    pod=pod.message(), container=shown.message()
+                    pod=pod.message(), container=wishes.created.message()
                 )
                 answer = await self._ask(
                     peer, "CreateContainer", request, messages.CreateContainerResponse
                 )
                 if answer is not None:
                     with _conflicts_fail():
-                        adjusted = Resources.of(answer.adjust.linux.resources)
-                        wishes.adjust(adjusted, peer.name)
+                        wishes.adjust(answer.adjust, peer.name)
                         wishes.update(answer.update, peer.name)
-            return await self._make(pod, container, wishes)
+            return await self._make(pod, wishes.created, wishes)
 
     async def _make(self, pod: Pod, container: Container, wishes: Wishes) -> Container:
-        resources = container.resources.merged(wishes.of(container.id))
         try:
-            self.node.check(resources)
+            self.node.check(container.resources)
         except UpdateFailed as error:
             raise RequestFailed(f"failed to create container: {error}") from None
-        made = evolve(container, resources=resources, state=State.CREATED)
+        made = evolve(container, state=State.CREATED)
         self.node.containers[made.id] = made
         self._update_others(wishes, made.id)
         await self._tell(_POST_CREATE, pod, made)

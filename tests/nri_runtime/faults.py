@@ -65,8 +65,13 @@ async def huge_message(connection: Connection, size: int) -> None:
     await connection.wait_sent()
 
 
+def stop_reading(connection: Connection) -> None:
+    """Read nothing more; what is under way may still be read."""
+    connection.may_read = trio.Event()
+
+
 async def flood(connection: Connection, calls: int, method: str = "StateChange") -> None:
-    """Call so many times at once; wait for no answer."""
+    """Call so many times at once, waiting for no answer; or until the plugin hangs up."""
     for _ in range(calls):
         number, connection.next_stream = connection.next_stream, connection.next_stream + 2
         connection.post(connection.calls_on, ttrpc.request(number, connection.calls, method, b""))

@@ -89,6 +89,45 @@ async def test_two_plugins_that_set_one_field_make_the_creation_fail(
     assert not runtime.node.containers
 
 
+async def test_a_later_plugin_sees_the_environment_and_not_the_memory_policy(
+    runtime: StandInRuntime,
+) -> None:
+    """NRI shows it nowhere; both can be set once."""
+    first = CreateContainerResponse(
+        adjust={
+            "env": [{"key": "NODE", "value": "1"}],
+            "annotations": {"ours": "yes"},
+            "linux": {"memory_policy": {"mode": 1, "nodes": "1"}},
+        }
+    )
+    made = await create(runtime, answers(first), answers(Empty()))
+    shown = runtime.recorder.of("CreateContainer")[1].request.container
+    assert list(shown.env) == ["NODE=1"]
+    assert shown.annotations["ours"] == "yes"
+    assert made.environment == {"NODE": "1"}
+    assert made.memory_policy == (1, "1")
+
+
+@pytest.mark.parametrize(
+    ("adjust", "called"),
+    [
+        ({"env": [{"key": "NODE", "value": "1"}]}, "env NODE"),
+        ({"annotations": {"ours": "yes"}}, "annotation ours"),
+        ({"linux": {"memory_policy": {"mode": 1, "nodes": "1"}}}, "memory policy"),
+    ],
+)
+async def test_no_two_plugins_set_one_variable_annotation_or_policy(
+    runtime: StandInRuntime, adjust: dict[str, Any], called: str
+) -> None:
+    """Even if both set the same."""
+    answer = answers(CreateContainerResponse(adjust=adjust))
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(RequestFailed, match=f"both tried to set {called}$"),
+        flatten_subgroups=True,
+    ):
+        await create(runtime, answer, answer)
+
+
 async def test_an_error_makes_the_creation_fail(runtime: StandInRuntime) -> None:
     """With the plugin's text; the plugin is asked again next time."""
     error = answers(Refused(ttrpc.INTERNAL, "no such node"))

@@ -68,6 +68,7 @@ def pod_of(shown: Any) -> Pod:
 
 def container_of(shown: Any) -> Container:
     """The container likewise."""
+    mounts = messages.Container(mounts=shown.mounts).SerializeToString()
     return Container(
         shown.name,
         shown.pod_sandbox_id,
@@ -78,7 +79,8 @@ def container_of(shown: Any) -> Container:
         Resources.of(shown.linux.resources),
         shown.linux.cgroups_path,
         shown.pid,
-        unknown(shown) + bytes(messages.Container(mounts=shown.mounts).SerializeToString()),
+        dict(one.split("=", 1) for one in shown.env),
+        others=unknown(shown) + mounts,
     )
 
 
