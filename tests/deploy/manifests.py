@@ -28,6 +28,7 @@ COMPONENTS = {
     "near-file": OLDEST,
     "near-zfs": OLDEST,
     "network-policy": OLDEST,
+    "runtime": OLDEST,
     "selinux": OLDEST,
 }
 

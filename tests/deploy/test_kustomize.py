@@ -45,6 +45,7 @@ ADDS_MOUNTS = {
     "near": ["host-mount-table", "host-dev-disk", "host-sys-class-net", "host-sys-devices"],
     "near-file": ["near"],
     "near-zfs": ["host-udev-data"],
+    "runtime": ["nri"],
 }
 
 

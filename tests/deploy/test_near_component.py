@@ -91,8 +91,11 @@ def test_parts_are_those_that_targets_need() -> None:
     } == COMPONENTS
 
 
-def test_only_what_udev_makes_anyway_is_ever_made_on_a_host() -> None:
-    """A missing /dev/disk is made; /run/udev is not, for programs take it for a running udev."""
+def test_only_what_others_make_anyway_is_ever_made_on_a_host() -> None:
+    """Udev makes /dev/disk, and the container runtime /var/run/nri.
+
+    /run/udev is not made, for programs take it for a running udev.
+    """
     made = [
         volume["hostPath"]["path"]
         for file in (KUSTOMIZE / "components").glob("*/daemonset.yaml")
@@ -100,7 +103,7 @@ def test_only_what_udev_makes_anyway_is_ever_made_on_a_host() -> None:
         for volume in patch["spec"]["template"]["spec"].get("volumes", [])
         if volume.get("hostPath", {}).get("type", "").endswith("OrCreate")
     ]
-    assert made == ["/dev/disk"]
+    assert sorted(made) == ["/dev/disk", "/var/run/nri"]
 
 
 @rendered
