@@ -20,6 +20,7 @@ KUSTOMIZE = Path(__file__).parents[2] / "deploy/kustomize"
 OVERLAYS = KUSTOMIZE / "overlays"
 COUNTING = KUSTOMIZE / "components/counting"
 NEAR = KUSTOMIZE / "components/near"
+RUNTIME = KUSTOMIZE / "components/runtime"
 
 
 def parse_arguments(words: list[str]) -> argparse.Namespace:
@@ -45,6 +46,11 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
         help=f"leave out the component for names of what pods are to be near ({NEAR})",
     )
     parser.add_argument(
+        "--with-runtime",
+        action="store_true",
+        help=f"add the component that pins by the container runtime, which needs NRI ({RUNTIME})",
+    )
+    parser.add_argument(
         "--timeout", type=float, default=300, help="seconds to wait for each thing (default: 300)"
     )
     return parser.parse_args(words)
@@ -52,8 +58,12 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
 
 def components(arguments: argparse.Namespace) -> tuple[Path, ...]:
     """The components that are deployed with the overlay."""
-    left_out = {COUNTING: arguments.without_counting, NEAR: arguments.without_near}
-    return tuple(component for component, without in left_out.items() if not without)
+    chosen = {
+        COUNTING: not arguments.without_counting,
+        NEAR: not arguments.without_near,
+        RUNTIME: arguments.with_runtime,
+    }
+    return tuple(component for component, with_it in chosen.items() if with_it)
 
 
 def main(words: list[str]) -> int:

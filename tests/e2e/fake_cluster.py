@@ -19,6 +19,9 @@ from e2e.kubectl import Json, KubectlFailed
 
 PLUGIN_LABEL = {"app": "numa-resource-plugin"}
 
+# The commands that are killed in the plugin's pod.
+_DIES = {Fault.NO_TOPOLOGY: "numa-trio topology", Fault.NO_HEALTH: "numa-trio health"}
+
 
 @define
 class FakeCluster:
@@ -79,7 +82,7 @@ class FakeCluster:
             case ["get", *what, "-o", "json"]:
                 return json.dumps(self._get(what))
             case ["exec", "-n", _, pod, "-c", _, "--", "sh", "-c", script]:
-                if Fault.NO_TOPOLOGY in self.faults and script.startswith("numa-trio"):
+                if any(command in script for command in map(_DIES.get, self.faults) if command):
                     raise KubectlFailed(arguments, "command terminated with exit code 137")
                 return self._node(pod.rpartition("-")[0]).execute(script)
             case ["logs", name, *_]:
@@ -102,6 +105,7 @@ class FakeCluster:
         for node in self.nodes:
             node.counts = node.cpu == "static" and "counting" in components
             node.sees_host = "near" in components
+            node.pins = "runtime" in components
         settings = dict(literal.split("=", 1) for literal in generator["literals"])
         return _manifests(f"{image['newName']}:{image['newTag']}", settings)
 

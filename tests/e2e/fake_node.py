@@ -7,7 +7,9 @@ from attrs import Factory, define
 
 from e2e.fake_faults import Fault
 from e2e.fake_near import FakeNear, Wiring, wired
+from e2e.fake_runtime import FakeRuntime
 from e2e.kubectl import Json
+from e2e.pods import TELL_PINNING
 from numa_trio.topology.lists import format_list
 
 
@@ -35,6 +37,8 @@ class FakeNode:
     # When a status of kubelet's shows what is served.
     shown_from: float = 0
     setting: str = ""  # NUMA_NEAR
+    pins: bool = False  # whether NUMA_NRI is on
+    pool: frozenset[int] = frozenset()  # of the static CPU Manager, if not all CPUs are in it
     faults: frozenset[Fault] = frozenset()
 
     @property
@@ -42,6 +46,11 @@ class FakeNode:
         """What the plugin says of its names."""
         unseen = self.unseen if self.sees_host else "the host's mount table cannot be seen"
         return FakeNear(self.setting, self.wiring, unseen, self.faults)
+
+    @property
+    def runtime(self) -> FakeRuntime:
+        """The container runtime, as the plugin asks it to pin."""
+        return FakeRuntime(self.pins, self.faults)
 
     def roll(self, settings: Mapping[str, str] | None, now: float, *, again: bool) -> None:
         """The plugin's pod is replaced, with other settings if there are some."""
@@ -82,6 +91,8 @@ class FakeNode:
             return f"{self.kubelet_generation}\n"
         if script.startswith("numa-trio topology"):
             return self.near.topology()
+        if script == TELL_PINNING:
+            return self.runtime.tell()
         return "".join(f"node{id_} {format_list(cpus)}\n" for id_, cpus in self.numa_nodes.items())
 
     def as_object(self, now: float) -> Json:
@@ -133,7 +144,10 @@ class FakeNode:
         if strict and not aligned and Fault.NOTHING_REFUSED not in self.faults:
             return {"status": failed("TopologyAffinityError")}
         phase = "Running" if any(each.get("stdin") for each in containers) else "Succeeded"
-        return {"log": self._placement(asked[-1]), "status": {"phase": phase}}
+        resources = containers[-1].get("resources", {})
+        guaranteed = resources.get("requests") == resources.get("limits")
+        placement = self._placement(asked[-1], guaranteed=guaranteed)
+        return {"log": placement, "status": {"phase": phase}}
 
     def _asked(self, container: Json) -> dict[str, tuple[int, ...]]:
         """The NUMA nodes that the slots of a container have; none if they are not known."""
@@ -159,14 +173,23 @@ class FakeNode:
             suiting &= {*nodes} or suiting
         return suiting
 
-    def _placement(self, asked: Mapping[str, tuple[int, ...]]) -> str:
+    def _placement(self, asked: Mapping[str, tuple[int, ...]], *, guaranteed: bool) -> str:
         told = next(iter(asked.values()))
         numa_node = min(self._suiting(asked) or told)
-        everywhere = frozenset().union(*self.numa_nodes.values())
-        cpus = self.numa_nodes[numa_node] if self.cpu == "static" else everywhere
+        everywhere = frozenset[int]().union(*self.numa_nodes.values())
+        cpus, memory = everywhere, frozenset(self.numa_nodes)
+        if self.cpu == "static":
+            cpus = self.numa_nodes[numa_node] if guaranteed else self.pool or everywhere
+        if self.memory == "Static" and guaranteed:
+            memory = frozenset({numa_node})
         if Fault.OTHER_CPUS in self.faults:
             cpus = everywhere
-        memory = {numa_node} if self.memory == "Static" else set(self.numa_nodes)
+        cpus = self.runtime.narrowed(
+            cpus, self.numa_nodes[numa_node], unless=Fault.RUNTIME_PINS_NO_CPUS
+        )
+        memory = self.runtime.narrowed(
+            memory, frozenset({numa_node}), unless=Fault.RUNTIME_PINS_NO_MEMORY
+        )
         variable = f"NUMA_NODE={format_list(told)}\n" if told else ""
         return (
             f"Cpus_allowed_list:\t{format_list(cpus)}\n"

@@ -7,6 +7,7 @@ from typing import Literal
 
 from attrs import Factory, define, field
 
+from e2e.burstable import burstable, read_pinning
 from e2e.cluster import Cluster, Machine, Outcome
 from e2e.deployment import Plugin
 from e2e.keeper import Keeper, keeper_probes
@@ -57,6 +58,8 @@ class Journey:
             yield self._two_nodes(machine)
             yield from self._init_containers(machine)
             yield from near(self.cluster, machine, self._run)
+            pinning = read_pinning(self.cluster, plugin, pods[machine.name])
+            yield from burstable(machine, pinning, self._run)
             crowd = f"crowd-{next(self._numbers)}"
             yield from overfull(self.cluster, self._make, machine, crowd)
         for machine in machines:

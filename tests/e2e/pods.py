@@ -46,6 +46,13 @@ RESTART_KUBELET = (
 # In the plugin's container: prints what `objects.parse_near` reads.
 TELL_NEAR = "numa-trio topology --output json"
 
+# In the plugin's container: prints what `pinned.parse_pinning` reads, ready or not.
+TELL_PINNING = (
+    'echo "NUMA_NRI=${NUMA_NRI:-off}";'
+    ' echo "NUMA_MEMORY_POLICY=${NUMA_MEMORY_POLICY:-bind}";'
+    " numa-trio health || :"
+)
+
 # In the plugin's container: a number that changes with every life of kubelet's socket.
 TELL_KUBELET_GENERATION = "stat -c '%i %Z' /var/lib/kubelet/device-plugins/kubelet.sock"
 
@@ -58,12 +65,14 @@ _FOREVER: Json = {"command": ["cat"], "stdin": True}
 class Probe:
     """A container that tells its placement and ends: one CPU, 64 MiB and one slot each.
 
-    The slots are of NUMA nodes, and of names that are near something.
+    The slots are of NUMA nodes, and of names that are near something. One that is not `guaranteed`
+    requests a part of a CPU, and has no limit.
     """
 
     name: str
     nodes: tuple[int, ...] = ()
     near: tuple[str, ...] = ()
+    guaranteed: bool = True
 
     @property
     def resources(self) -> list[str]:
@@ -80,7 +89,7 @@ class PodMaker:
     domain: str
 
     def probe(self, name: str, machine: str, *probes: Probe, init: Iterable[Probe] = ()) -> Json:
-        """A Guaranteed pod for the cluster node `machine`."""
+        """A pod for the cluster node `machine`, Guaranteed if all its containers are."""
         spec = {
             **_on(machine),
             "initContainers": [self._container(probe) for probe in init],
@@ -152,12 +161,15 @@ class PodMaker:
 
     def _container(self, probe: Probe) -> Json:
         slots = {f"{self.domain}/{resource}": 1 for resource in probe.resources}
-        resources = {"cpu": 1, "memory": "64Mi", **slots}
+        resources = {"cpu": 1 if probe.guaranteed else "100m", "memory": "64Mi", **slots}
         return {
             "name": probe.name,
             "image": self.image,
             "command": ["sh", "-c", TELL_PLACEMENT],
-            "resources": {"requests": resources, "limits": resources},
+            "resources": {
+                "requests": resources,
+                "limits": resources if probe.guaranteed else slots,
+            },
             "securityContext": {
                 "allowPrivilegeEscalation": False,
                 "capabilities": {"drop": ["ALL"]},
