@@ -11,7 +11,8 @@ from deploy.manifests import KUSTOMIZE, OVERLAYS, REPOSITORY, namespace_of
 from deploy.schemas import NEWEST, OLDEST
 from deploy.test_docs import yaml_blocks
 from deploy.test_kustomize import assert_sound, one, render_with, settings, unmount
-from numa_trio.plugin.resource import node_annotation
+from numa_trio.plugin.annotations import Annotations
+from numa_trio.plugin.resource import NEAR_VOLUME
 from numa_trio.runtime.messages import CpuSet
 from numa_trio.runtime.outcome import Outcome
 from numa_trio.runtime.placement import Aspects, Place, place
@@ -108,11 +109,16 @@ def test_the_pages_pods_hold_a_device_and_need_no_cpu_limit() -> None:
             assert "cpu" not in limits
 
 
-def test_the_annotation_is_the_one_that_is_set() -> None:
-    """The page and SECURITY.md name what Allocate returns."""
-    annotation = node_annotation(load_settings({}).resource_domain)
-    assert f"`{annotation}`" in PAGE
-    assert f"`{annotation}`" in (REPOSITORY / "SECURITY.md").read_text()
+def test_the_annotations_are_those_that_are_read() -> None:
+    """The page and SECURITY.md name what Allocate returns, and the page what a pod may say."""
+    annotations = Annotations(load_settings({}).resource_domain)
+    for page in (PAGE, (REPOSITORY / "SECURITY.md").read_text()):
+        assert f"`{annotations.node}`" in page
+    (pod,) = [yaml.safe_load(b) for b in yaml_blocks(PAGE) if NEAR_VOLUME in b]
+    (container,) = pod["spec"]["containers"]
+    (mount,) = container["volumeMounts"]
+    assert pod["metadata"]["annotations"] == {annotations.near: mount["mountPath"]}
+    assert container["resources"]["limits"] == {annotations.near_volume: 1}
 
 
 @pytest.mark.parametrize("page", DISTRIBUTIONS, ids=lambda page: page.stem)

@@ -118,6 +118,8 @@ class FakeNode:
             return {}
         slots = {f"numa-{id_}": self.served for id_, cpus in self.numa_nodes.items() if cpus}
         names = [*self.near.nodes(), *(["nowhere"] if Fault.NOWHERE_OFFERED in self.faults else [])]
+        if self.pins and self.sees_host:
+            names.append("volume")
         return slots | {f"near-{name}": self.served_near for name in names}
 
     def _counted(self) -> dict[str, int]:

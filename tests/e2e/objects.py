@@ -60,8 +60,9 @@ def _by_node(quantities: Mapping[str, str], domain: str, ending: str = "") -> di
 
 
 def _by_name(quantities: Mapping[str, str], domain: str, ending: str = "") -> dict[str, int]:
-    # No name ends so: it is what is counted beside the slots.
-    return _counts(quantities, domain, r"near-(.+)(?<!-cpu)(?<!-memory)" + ending)
+    # No name ends so: it is what is counted beside the slots. Nor is near-volume one: it stands for
+    # a volume of each pod.
+    return _counts(quantities, domain, r"near-(?!volume$)(.+)(?<!-cpu)(?<!-memory)" + ending)
 
 
 def _counts(quantities: Mapping[str, str], domain: str, pattern: str) -> dict[str, int]:
