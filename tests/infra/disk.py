@@ -1,16 +1,15 @@
 """The disks of the cluster bed: one base made by debootstrap, and what each machine adds to it."""
 
 import hashlib
-import io
 import json
 import os
 import shutil
 import subprocess
-import tarfile
 from pathlib import Path
 
 from attrs import frozen
 
+from infra.container_image import image_archive
 from infra.kubernetes import PAUSE_IMAGE
 
 GUEST = Path(__file__).parent / "guest"
@@ -94,39 +93,12 @@ def _prepare(root: Path) -> None:
     """What every machine has, besides Debian's packages; their services wait for the seed."""
     shutil.copy(GUEST / "seed-init", root / "seed-init")
     pause = (root / "usr/bin/catatonit").read_bytes()
-    (root / "usr/local/share/pause.tar").write_bytes(image_archive(PAUSE_IMAGE, pause))
+    archive = image_archive(PAUSE_IMAGE, {"pause": pause}, ["/pause", "-P"])
+    (root / "usr/local/share/pause.tar").write_bytes(archive)
     systemctl = ("chroot", root, "systemctl")
     waiting, always = ("docker-registry", "etcd", "containerd"), ("systemd-networkd", "ssh")
     subprocess.run([*systemctl, "disable", *waiting], check=True)
     subprocess.run([*systemctl, "enable", *always], check=True)
-
-
-def image_archive(name: str, program: bytes) -> bytes:
-    """A container image of one static program that waits for ever, as `docker save` writes it."""
-    layer = _tar({"pause": (program, 0o755)})
-    configuration = {
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Entrypoint": ["/pause", "-P"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
-    }
-    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
-    files = {
-        "layer.tar": layer,
-        "config.json": json.dumps(configuration).encode(),
-        "manifest.json": json.dumps(manifest).encode(),
-    }
-    return _tar({path: (content, 0o644) for path, content in files.items()})
-
-
-def _tar(files: dict[str, tuple[bytes, int]]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for path, (content, mode) in files.items():
-            member = tarfile.TarInfo(path)
-            member.size, member.mode = len(content), mode
-            tar.addfile(member, io.BytesIO(content))
-    return out.getvalue()
 
 
 def machine_disk(base: BaseDisk, disk: Path) -> None:

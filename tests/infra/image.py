@@ -8,12 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import frozen
 
 from infra.modules import install_modules
+from infra.packages import Apt, CannotBuild, run, unpack
 from infra.qemu import QEMU
 
 REPOSITORY = Path(__file__).parents[2]
@@ -40,16 +40,13 @@ UNUSED_FOLDERS = (
 WHEEL_PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
 
 
-class CannotBuild(Exception):
-    """The image cannot be built; the message says what to install or what failed."""
-
-
 @frozen
 class Image:
-    """What QEMU boots."""
+    """What QEMU boots, and the root file system that the initramfs was packed from."""
 
     kernel: Path
     initramfs: Path
+    root: Path
 
 
 def build(directory: Path) -> Image:
@@ -57,21 +54,22 @@ def build(directory: Path) -> Image:
     require_programs()
     packages, root = directory / "packages", directory / "root"
     packages.mkdir()
+    apt = Apt()
     kernel, modules = unpack_kernel(
-        download([kernel_package()], packages / "kernel")[0], directory / "kernel"
+        apt.download([kernel_package()], packages / "kernel")[0], directory / "kernel"
     )
     lay_out(root)
-    names = closure((*PYTHON_PACKAGES, *DEVICE_PACKAGES))
+    names = apt.closure((*PYTHON_PACKAGES, *DEVICE_PACKAGES))
     wanted = [name for name in names if not name.startswith(FOR_CONFIGURATION)]
-    for package in download(wanted, packages / "root"):
+    for package in apt.download(wanted, packages / "root"):
         unpack(package, root)
     install_modules(modules, root)
     for folder in UNUSED_FOLDERS:
         shutil.rmtree(root / folder, ignore_errors=True)
     install_wheel(build_wheel(directory / "wheel"), root)
-    compile_bytecode(root)
+    compile_bytecode(root, root)
     lay_out_guest(root)
-    return Image(kernel=kernel, initramfs=pack(root, directory / "initramfs.cpio"))
+    return Image(kernel, pack(root, directory / "initramfs.cpio"), root)
 
 
 def require_programs() -> None:
@@ -85,47 +83,12 @@ def require_programs() -> None:
         )
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> str:
-    """The standard output of a command; `CannotBuild` with what it said if it fails."""
-    try:
-        done = subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
-    except subprocess.CalledProcessError as failed:
-        words = " ".join(str(word) for word in command)
-        raise CannotBuild(
-            f"`{words}` ended with status {failed.returncode}:\n{failed.stderr}"
-            "If apt knows no such package, run tests/infra/install-prerequisites.sh as root:"
-            " it fetches the package lists."
-        ) from failed
-    return done.stdout
-
-
 def kernel_package() -> str:
     """The package that holds the kernel which Debian's metapackage depends on now."""
     found = re.search(r"Depends: (linux-image-\S+)", run("apt-cache", "depends", KERNEL_PACKAGE))
     if not found:
         raise CannotBuild(f"apt-cache names no kernel that {KERNEL_PACKAGE} depends on")
     return found[1]
-
-
-def closure(packages: Sequence[str]) -> list[str]:
-    """`packages` and all that they depend on, as if nothing were installed."""
-    plan = run(
-        "apt-get",
-        "-oDir::State::status=/dev/null",
-        "-oDebug::NoLocking=1",
-        "--simulate",
-        "--no-install-recommends",
-        "install",
-        *packages,
-    )
-    return re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
-
-
-def download(packages: Sequence[str], directory: Path) -> list[Path]:
-    """The package files, fetched from the mirrors that this machine's apt knows."""
-    directory.mkdir()
-    run("apt-get", "--quiet", "download", *packages, cwd=directory)
-    return sorted(directory.glob("*.deb"))
 
 
 def unpack_kernel(package: Path, directory: Path) -> tuple[Path, Path]:
@@ -135,15 +98,6 @@ def unpack_kernel(package: Path, directory: Path) -> tuple[Path, Path]:
     (kernel,) = (directory / "boot").glob("vmlinuz-*")
     (modules,) = directory.glob("**/lib/modules/*")
     return kernel, modules
-
-
-def unpack(package: Path, root: Path) -> None:
-    """Unpack a package into `root`, through the links of a merged /usr."""
-    archive = package.with_suffix(".tar")
-    with archive.open("wb") as out:
-        subprocess.run(["dpkg-deb", "--fsys-tarfile", package], stdout=out, check=True)
-    run("tar", "--extract", "--keep-directory-symlink", "-C", root, "-f", archive)
-    archive.unlink()
 
 
 def lay_out(root: Path) -> None:
@@ -169,13 +123,18 @@ def build_wheel(directory: Path) -> Path:
 
 def install_wheel(wheel: Path, root: Path) -> None:
     """Install the wheel and what the image pins beside it, for the root's Python."""
+    python = python_version(root)
+    pip_install(root, python, "--require-hashes", "-r", REPOSITORY / "requirements/run.txt")
+    pip_install(root, python, wheel)
+
+
+def pip_install(root: Path, python: str, *what: str | Path) -> None:
+    """Install wheels into a root whose Python has this version."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--target", str(root / "usr/lib/python3/dist-packages"), "--no-deps"]
-    command += ["--implementation", "cp", "--python-version", python_version(root)]
+    command += ["--implementation", "cp", "--python-version", python]
     command += [word for platform in WHEEL_PLATFORMS for word in ("--platform", platform)]
-    command += ["--only-binary", ":all:"]
-    run(*command, "--require-hashes", "-r", REPOSITORY / "requirements/run.txt")
-    run(*command, wheel)
+    run(*command, "--only-binary", ":all:", *what)
 
 
 def lay_out_guest(root: Path) -> None:
@@ -185,19 +144,21 @@ def lay_out_guest(root: Path) -> None:
     shutil.copy(COMPONENT_NEAR, root / "guest/near.yaml")
 
 
-def compile_bytecode(root: Path) -> None:
-    """Compile all modules with the root's own Python: compiling under emulation takes minutes."""
-    library = root / "usr/lib"
-    (loader,) = (root / "usr/lib64").glob("ld-linux-x86-64.so.2")
+def compile_bytecode(base: Path, root: Path) -> None:
+    """Compile the modules in `root` with the Python of `base`: under emulation it takes minutes."""
+    library = base / "usr/lib"
+    python = f"python{python_version(base)}"
+    (loader,) = (base / "usr/lib64").glob("ld-linux-x86-64.so.2")
+    folders = [root / "usr/lib" / name for name in (python, "python3/dist-packages")]
     run(
         "env",
-        f"PYTHONHOME={root / 'usr'}",
+        f"PYTHONHOME={base / 'usr'}",
         loader,
         "--library-path",
         library / "x86_64-linux-gnu",
-        root / "usr/bin" / f"python{python_version(root)}",
+        base / "usr/bin" / python,
         *("-S", "-m", "compileall", "-q", "-j0", "-s", root, "-p", "/"),
-        *(library / f"python{python_version(root)}", library / "python3/dist-packages"),
+        *(folder for folder in folders if folder.exists()),
     )
 
 

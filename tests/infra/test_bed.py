@@ -19,7 +19,7 @@ from infra import cluster
 from infra.bed import BedMachine, MachineFiles, Role, bed_machines, bed_options
 from infra.certificates import Authority, make_authority
 from infra.cluster import Bed, BedFailed, Choices, down
-from infra.disk import image_archive
+from infra.container_image import image_archive
 from infra.installed import Distribution, install_script, tree
 from infra.kubernetes import (
     CONTAINERD_CONFIGURATION,
@@ -285,7 +285,7 @@ def test_containerds_configuration_is_toml() -> None:
 
 def test_the_pause_images_layers_are_those_of_its_configuration() -> None:
     """As `docker save` writes them: containerd checks the digest."""
-    with tarfile.open(fileobj=io.BytesIO(image_archive("x:1", b"program"))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(image_archive("x:1", {"pause": b"program"}, ["/pause"]))) as tar:
         content = {name: _member(tar, name) for name in tar.getnames()}
     (image,) = json.loads(content["manifest.json"])
     (layer,) = image["Layers"]
