@@ -55,7 +55,7 @@ class Apt:
 
 
 def apt_of_suite(suite: str, directory: Path) -> Apt:
-    """apt that knows Debian's `suite` alone, from this machine's mirror; its lists are in `directory`.
+    """apt that knows Debian's `suite` alone, from this machine's mirror, with lists in `directory`.
 
     Raises `CannotBuild` if this machine's apt knows no mirror of its own suite.
     """

@@ -29,6 +29,7 @@ def with_runtime(image: Image, directory: Path) -> Image:
     """
     root = directory / "root"
     lay_out(root)
+    lay_out_for_containers(root)
     install_runtime(root, directory)
     install_client(root, python_version(image.root))
     compile_bytecode(image.root, root)
@@ -45,6 +46,14 @@ def with_runtime(image: Image, directory: Path) -> Image:
             with part.open("rb") as source:
                 shutil.copyfileobj(source, out)
     return Image(image.kernel, initramfs, root)
+
+
+def lay_out_for_containers(root: Path) -> None:
+    """What containerd gives to containers on the host's network, and where NRI's socket is."""
+    (root / "etc").mkdir()
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
+    (root / "etc/resolv.conf").touch()
+    (root / "var/run").symlink_to("/run")
 
 
 def install_runtime(root: Path, directory: Path) -> None:

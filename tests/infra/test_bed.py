@@ -285,7 +285,9 @@ def test_containerds_configuration_is_toml() -> None:
 
 def test_the_pause_images_layers_are_those_of_its_configuration() -> None:
     """As `docker save` writes them: containerd checks the digest."""
-    with tarfile.open(fileobj=io.BytesIO(image_archive("x:1", {"pause": b"program"}, ["/pause"]))) as tar:
+    with tarfile.open(
+        fileobj=io.BytesIO(image_archive("x:1", {"pause": b"program"}, ["/pause"]))
+    ) as tar:
         content = {name: _member(tar, name) for name in tar.getnames()}
     (image,) = json.loads(content["manifest.json"])
     (layer,) = image["Layers"]

@@ -32,12 +32,10 @@ class Pod:
 
 @frozen
 class Container:
-    """A container that was started, with the seconds that its creation and its start took."""
+    """A container of a pod; its cgroup is there once it is started."""
 
     id: str
     pod: Pod
-    creation: float
-    start: float
 
     @property
     def cgroup(self) -> Path:
@@ -95,13 +93,24 @@ class Runtime:
         self._pool = pool
 
     def version(self) -> str:
-        """Its name and version; waits until it answers."""
+        """Its name and version."""
         answer = self._call("Version")
         return f"{answer.runtime_name} {answer.runtime_version}"
 
-    def run_pod(
-        self, name: str, annotations: Mapping[str, str], labels: Mapping[str, str]
-    ) -> Pod:
+    def wait_until_ready(self) -> None:
+        """Wait until it answers what it is asked: at first it only tells its version."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._call("ListContainers")
+            except grpc.RpcError as problem:
+                if "not initialized" not in problem.details() or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def run_pod(self, name: str, annotations: Mapping[str, str], labels: Mapping[str, str]) -> Pod:
         """Start a pod's sandbox with the pod's own annotations and labels."""
         config = {
             "metadata": {"name": name, "uid": f"uid-{name}", "namespace": "default"},
@@ -114,27 +123,26 @@ class Runtime:
         }
         return Pod(self._call("RunPodSandbox", config=config).pod_sandbox_id, config)
 
-    def run_container(self, pod: Pod, workload: Workload) -> Container:
-        """Create a container of a pod and start it."""
-        began = time.monotonic()
-        created = self._call(
+    def create(self, pod: Pod, workload: Workload) -> Container:
+        """Create a container of a pod."""
+        answer = self._call(
             "CreateContainer",
             pod_sandbox_id=pod.id,
             config=workload.config,
             sandbox_config=pod.config,
         )
-        between = time.monotonic()
-        self._call("StartContainer", container_id=created.container_id)
-        ended = time.monotonic()
-        return Container(created.container_id, pod, between - began, ended - between)
+        return Container(answer.container_id, pod)
+
+    def start(self, container: Container) -> None:
+        """Start a container."""
+        self._call("StartContainer", container_id=container.id)
 
     def update(self, container: Container, **resources: str) -> None:
         """Change a container's resources, as kubelet's CPU Manager does."""
         self._call("UpdateContainerResources", container_id=container.id, linux=resources)
 
     def remove(self, container: Container) -> None:
-        """Kill a container and forget it."""
-        self._call("StopContainer", container_id=container.id, timeout=0)
+        """Forget a container that was not started."""
         self._call("RemoveContainer", container_id=container.id)
 
     def running(self) -> set[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import trio
 from telling import tell
 
+from numa_trio.simulator.admission import Verdict
 from numa_trio.simulator.events import EventKind
 from numa_trio.simulator.kubelet import KubeletStandIn
 from numa_trio.workloads.manifest import load_manifests
@@ -70,8 +71,8 @@ def tell_slots(fact: str, kubelet: KubeletStandIn, **details: Any) -> None:
     )
 
 
-async def tell_pod(kubelet: KubeletStandIn, local_name: str, **details: Any) -> None:
-    """Print where a pod with one CPU comes to that asks for this resource of ours."""
+async def admit_pod(kubelet: KubeletStandIn, local_name: str) -> Verdict:
+    """What comes of a pod with one CPU that asks for this resource of ours; it is gone again."""
     limits = {"cpu": 1, "memory": "64Mi", resource_name(local_name): 1}
     container = {"name": "app", "image": "none", "resources": {"limits": limits}}
     manifest = {
@@ -84,6 +85,13 @@ async def tell_pod(kubelet: KubeletStandIn, local_name: str, **details: Any) -> 
     file.write_text(json.dumps(manifest))
     (pod,) = load_manifests([file]).pods
     verdict = await kubelet.admit(pod)
+    kubelet.remove(pod)
+    return verdict
+
+
+async def tell_pod(kubelet: KubeletStandIn, local_name: str, **details: Any) -> None:
+    """Print where a pod with one CPU comes to that asks for this resource of ours."""
+    verdict = await admit_pod(kubelet, local_name)
     placements = [
         {
             "cpus": sorted(placement.cpus),
@@ -92,7 +100,6 @@ async def tell_pod(kubelet: KubeletStandIn, local_name: str, **details: Any) -> 
         }
         for placement in verdict.placements
     ]
-    kubelet.remove(pod)
     tell("pod", resource=local_name, reason=verdict.reason, placements=placements, **details)
 
 
@@ -107,7 +114,7 @@ def running_agent(
         "NUMA_LOG_FORMAT": "json",
         **variables,
     }
-    with AGENT_LOG.open("wb") as log:
+    with AGENT_LOG.open("ab") as log:
         command = [*within, sys.executable, "-m", "numa_trio", "run"]
         agent = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
