@@ -138,8 +138,8 @@ CHANGES: dict[str, dict[str, Near | str]] = {
 # The healthy slots of `near-<name>` at each moment: their nodes. Slots without nodes are unhealthy.
 SLOTS = 100
 OFFERED = {
-    "wired": {"disk": [1], "mirror": [0, 1], "volume": [1]},
-    "put together": {"data": [1], "disk": [1], "mirror": [0, 1], "volume": [1]},
-    "unplugged": {"data": [], "disk": [], "mirror": [0], "volume": []},
-    "mounted again": {"data": [0], "disk": [0], "mirror": [0], "volume": [0]},
+    "wired": {"disk": [1], "mirror": [0, 1], "fast": [1]},
+    "put together": {"data": [1], "disk": [1], "mirror": [0, 1], "fast": [1]},
+    "unplugged": {"data": [], "disk": [], "mirror": [0], "fast": []},
+    "mounted again": {"data": [0], "disk": [0], "mirror": [0], "fast": [0]},
 }

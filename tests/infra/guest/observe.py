@@ -26,6 +26,7 @@ from kubelet_view import (
 )
 from telling import tell
 
+from numa_trio.exception_groups import flattened
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
 from numa_trio.simulator.sysfs_tree import read_simulated_machine
@@ -100,7 +101,7 @@ def main() -> None:
     try:
         trio.run(observe, node_1_cpus)
     except* WaitedInVain as problems:
-        tell("waited in vain", of=[str(problem) for problem in problems.exceptions])
+        tell("waited in vain", of=[str(problem) for problem in flattened(problems)])
     finally:
         tell_agents_log()
         tell("ended")

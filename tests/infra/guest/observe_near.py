@@ -43,6 +43,7 @@ from monitor import Monitor
 from pod import HOST, within_pod
 from telling import tell
 
+from numa_trio.exception_groups import flattened
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
 from numa_trio.simulator.sysfs_tree import read_simulated_machine
@@ -68,7 +69,7 @@ CHANGED = (
 
 AGENT = {
     "NUMA_NEAR": "data=mount:/srv/plain,disk=/dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_beta,"
-    "mirror=/dev/md0,volume=mount:/srv/fast",
+    "mirror=/dev/md0,fast=mount:/srv/fast",
     "NUMA_HOST_ROOT": str(HOST),
     "NUMA_TOPOLOGY_INTERVAL": "3600",  # what it notices, the kernel has told it
 }
@@ -122,7 +123,7 @@ async def observe(names: Mapping[str, str]) -> None:
         await kubelet.start()
         with running_agent(AGENT, within) as agent:
             nodes = {"numa_0": [0], "numa_1": [1]}
-            near = {"near_disk": [1], "near_mirror": [0, 1], "near_volume": [1]}
+            near = {"near_disk": [1], "near_mirror": [0, 1], "near_fast": [1]}
             await wait_for_slots(kubelet, "wired", **nodes, **near)
 
             await change("taken apart", take_apart)
@@ -132,12 +133,12 @@ async def observe(names: Mapping[str, str]) -> None:
 
             monitor = Monitor()
             await change("unplugged", partial(unplug, monitor))
-            gone = {"near_data": [], "near_disk": [], "near_volume": []}
+            gone = {"near_data": [], "near_disk": [], "near_fast": []}
             await wait_for_slots(kubelet, "unplugged", near_mirror=[0], **gone)
 
             await change("plugged in", partial(plug_in, monitor))
             await change("mounted again", mount_again)
-            moved = {"near_data": [0], "near_disk": [0], "near_volume": [0]}
+            moved = {"near_data": [0], "near_disk": [0], "near_fast": [0]}
             await wait_for_slots(kubelet, "mounted again", **moved)
             await tell_pod(kubelet, "near-data", moment="mounted again")
 
@@ -158,7 +159,7 @@ def main() -> None:
     try:
         trio.run(observe, names)
     except* WaitedInVain as problems:
-        tell("waited in vain", of=[str(problem) for problem in problems.exceptions])
+        tell("waited in vain", of=[str(problem) for problem in flattened(problems)])
     finally:
         tell_agents_log()
     tell("ended")

@@ -39,6 +39,7 @@ from stage import (
 )
 from telling import tell
 
+from numa_trio.exception_groups import flattened
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.simulator.kubelet import KubeletStandIn, open_kubelet
 from numa_trio.simulator.sysfs_tree import read_simulated_machine
@@ -144,7 +145,7 @@ if __name__ == "__main__":
         trio.run(main)
         tell("ended")
     except* (WaitedInVain, TimeoutError) as problems:
-        tell("waited in vain", of=[str(problem) for problem in problems.exceptions])
+        tell("waited in vain", of=[str(problem) for problem in flattened(problems)])
     finally:
         tell_agents_log()
         sys.stderr.write(LOG.read_text())
