@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from deploy.contract import assert_contract, the_container
-from deploy.manifests import KUSTOMIZE, OVERLAYS, REPOSITORY, namespace_of
-from deploy.schemas import NEWEST, OLDEST
+from deploy.manifests import KUSTOMIZE, OVERLAYS, REPOSITORY, documents, namespace_of
+from deploy.schemas import NEWEST, OLDEST, assert_valid
 from deploy.test_docs import yaml_blocks
 from deploy.test_kustomize import assert_sound, one, render_with, settings, unmount
 from numa_trio.plugin.annotations import Annotations
@@ -20,6 +20,7 @@ from numa_trio.setting_values import MemoryPolicy, PinnedPart
 from numa_trio.settings import load_settings
 
 PAGE = (REPOSITORY / "docs/runtime.md").read_text()
+(EXAMPLE,) = documents(REPOSITORY / "examples/near-volume.yaml")
 DISTRIBUTIONS = sorted((REPOSITORY / "docs/distributions").glob("[a-z]*.md"))
 
 
@@ -114,11 +115,38 @@ def test_the_annotations_are_those_that_are_read() -> None:
     annotations = Annotations(load_settings({}).resource_domain)
     for page in (PAGE, (REPOSITORY / "SECURITY.md").read_text()):
         assert f"`{annotations.node}`" in page
-    (pod,) = [yaml.safe_load(b) for b in yaml_blocks(PAGE) if NEAR_VOLUME in b]
+    pod = EXAMPLE["spec"]["template"]
     (container,) = pod["spec"]["containers"]
     (mount,) = container["volumeMounts"]
     assert pod["metadata"]["annotations"] == {annotations.near: mount["mountPath"]}
     assert container["resources"]["limits"] == {annotations.near_volume: 1}
+    (claim,) = EXAMPLE["spec"]["volumeClaimTemplates"]
+    assert claim["metadata"]["name"] == mount["name"]
+
+
+def test_the_page_shows_the_example() -> None:
+    """The StatefulSet of examples/, word for word, and the API server would take it."""
+    assert_valid(EXAMPLE, OLDEST)
+    (shown,) = [block for block in yaml_blocks(PAGE) if NEAR_VOLUME in block]
+    text = (REPOSITORY / "examples/near-volume.yaml").read_text()
+    assert text.endswith(shown)
+    assert all(line.startswith("#") for line in text.removesuffix(shown).splitlines())
+
+
+@pytest.mark.kubectl
+def test_namespaces_can_be_excepted_from_the_policies(tmp_path: Path) -> None:
+    """The patch that the page shows reaches both bindings, which stay valid."""
+    page = (REPOSITORY / "docs/policies.md").read_text()
+    (patch,) = [block for block in yaml_blocks(page) if "matchResources" in block]
+    patches = yaml.safe_load(patch)["patches"]
+    manifests = render_with(tmp_path, "k0s", ["admission-policies", "runtime"], patches=patches)
+    assert_sound(manifests, "1.30", NEWEST)
+    (selector,) = re.findall(r"kubectl label namespace \S+ (numa-align/pinned-by)=(\w+)", page)
+    bindings = [m for m in manifests if m["kind"] == "ValidatingAdmissionPolicyBinding"]
+    assert len(bindings) == 2
+    for binding in bindings:
+        (expression,) = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+        assert expression == {"key": selector[0], "operator": "NotIn", "values": [selector[1]]}
 
 
 @pytest.mark.parametrize("page", DISTRIBUTIONS, ids=lambda page: page.stem)
