@@ -16,7 +16,7 @@ PINNING = Label(
     {
         Outcome.PINNED: "CPUs or memory of its nodes",
         Outcome.UNCHANGED: "nothing: it had them already, as from kubelet's static managers",
-        Outcome.ELSEWHERE: "kubelet gave it CPUs or memory of other nodes only; the rest is of its nodes",
+        Outcome.ELSEWHERE: "kubelet gave it CPUs, or memory, of other nodes only; the rest is set",
         Outcome.NOT_FOUND: "nothing: which NUMA node its volume is near is not known",
         Outcome.IMPOSSIBLE: "nothing: its nodes are offline, or have nothing of what is to be set",
         Outcome.NOT_TRUSTED: "nothing: the pod has the annotation itself that only kubelet may set",
