@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,69 @@ async def test_what_kubelet_asks_for_meanwhile_goes_before_a_repair(
     assert runtime.node.containers["first-0"].resources == ON_NODE_1
 
 
+async def test_a_repair_that_comes_after_kubelets_update_is_undone(
+    autojump_clock: MockClock, runtime: StandInRuntime
+) -> None:
+    """The runtime does one after the other: kubelet's CPU was before the repair in its queue."""
+    await runtime.create_container(POD, holding("app"))
+    runtime.faults.delays["UpdateContainer"] = 3.0
+    async with following(runtime), trio.open_nursery() as nursery:
+        await runtime.wait_plugins(1)
+        await trio.sleep(0.5)
+        nursery.start_soon(partial(runtime.update_container, "app-0", cpus="2"))
+        await trio.sleep(10)
+    assert runtime.node.containers["app-0"].resources == Resources(cpus="2", mems="1")
+
+
+async def test_disks_that_hang_keep_nobody_else_from_being_moved(
+    autojump_clock: MockClock, runtime: StandInRuntime
+) -> None:
+    """Each takes ten seconds: those that need no disk come first."""
+    for number in range(6):
+        await runtime.create_container(POD, evolve(near_volume("/data"), id=str(number)))
+    await runtime.create_container(POD, holding("app"))
+
+    async def locate(_: str) -> Located:
+        return await trio.sleep_forever()
+
+    async with following(runtime, locate):
+        with trio.fail_after(2):
+            await settled(runtime, "app-0", ON_NODE_1)
+
+
+async def test_a_defect_with_one_container_is_not_the_others(
+    autojump_clock: MockClock, runtime: StandInRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The rest is moved, and the connection stays."""
+    await runtime.create_container(POD, near_volume("/data"))
+    await runtime.create_container(POD, evolve(near_volume("/found"), id="found"))
+
+    async def locate(path: str) -> Located:
+        if path == "/data":
+            raise ValueError(path)
+        return Located(frozenset({1}))
+
+    async with following(runtime, locate) as followed:
+        await settled(runtime, "found", ON_NODE_1)
+        assert followed.connections == 1
+    assert "look at default/db, container app failed" in caplog.text
+
+
+async def test_a_runtime_that_hangs_up_at_once_is_not_called_all_the_time(
+    autojump_clock: MockClock, runtime: StandInRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor fills it the log: the tries become rare, until a connection has lasted."""
+    caplog.set_level(logging.INFO)
+    async with following(runtime) as followed:
+        end = trio.current_time() + 600
+        while trio.current_time() < end:
+            [peer] = await runtime.wait_plugins(1)
+            peer.connection.close("plugin is not wanted")
+            await runtime.wait_plugins(0)
+        assert followed.connections < 260
+    assert len(caplog.records) < 600
+
+
 async def test_another_plugin_on_the_same_field_costs_one_try(
     autojump_clock: MockClock, runtime: StandInRuntime, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -276,9 +340,13 @@ async def test_memory_policies_are_asked_for_where_they_are_known(
 
 
 async def test_a_container_is_near_its_own_volume(
-    runtime: StandInRuntime, tmp_path: Path, autojump_clock: MockClock
+    runtime: StandInRuntime,
+    tmp_path: Path,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its disk is found when it is created, and it is told the node as others are."""
+    monkeypatch.setattr("numa_trio.agent.container_runtime._ANSWERS_WITHIN", 10)  # a busy machine
     autojump_clock.autojump_threshold = math.inf  # a thread looks: time is real
     autojump_clock.rate = 1
     tree = HostTree(tmp_path / "host")

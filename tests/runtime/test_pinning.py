@@ -157,6 +157,31 @@ def test_who_was_made_without_us_for_another_reason_is_pinned() -> None:
     assert tried.update(Update(POD, container(), CpuSet("0-3", ""))) is not None
 
 
+def test_what_kubelet_gives_is_not_taken_for_another_plugins() -> None:
+    """Its static CPU Manager gives each container CPUs, and may have changed them meanwhile."""
+    tried, pool = pinning(), CpuSet("0-3", "")
+    for _ in range(2):
+        create(tried, container(cpu_set=pool))
+    assert tried.update(Update(POD, container(), CpuSet("0-2", ""))) is None
+    free = tried.repair(POD, container(cpu_set=CpuSet("0-2", "")))
+    assert free is not None
+    assert free.adjustment == Adjustment(CpuSet("2", "1"))
+    assert tried.update(Update(POD, container(), pool)) is not None
+
+
+def test_a_creation_that_fails_at_each_restart_is_due_to_us() -> None:
+    """A plugin before us has set its CPUs: they cannot be told from kubelet's."""
+    tried, pool = pinning(), CpuSet("0-3", "")
+    outcomes = []
+    for restarts in ("0", "1", "2"):
+        for _ in range(2):
+            create(tried, container(restarts=restarts, cpu_set=pool))
+        decision = tried.repair(POD, container(cpu_set=pool))
+        assert decision is not None
+        outcomes.append(decision.outcome)
+    assert outcomes == [Outcome.PINNED, Outcome.WITHHELD, Outcome.WITHHELD]
+
+
 def test_a_runtime_that_counts_no_restarts_is_taken_at_its_word() -> None:
     """Then nobody can tell a second try from a second container."""
     tried, unknown = pinning(), Container("c1", POD.id, "app", {KEY: "1"})

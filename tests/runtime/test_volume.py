@@ -19,6 +19,8 @@ OWN = (
     Mount("/etc/resolv.conf", "/var/lib/containerd/sandboxes/s/resolv.conf", "bind"),
     Mount("/dev/termination-log", f"{POD}/containers/app/1a2b", "bind"),
     Mount("/var/run/secrets/kubernetes.io/serviceaccount", f"{VOLUMES}projected/kube-api", "bind"),
+    Mount("/run/.containerenv", "/run/containers/storage/overlay-containers/s/userdata/e", "bind"),
+    Mount("/run/secrets", "/run/containers/storage/overlay-containers/c/userdata/run", "bind"),
     Mount("/conf", f"{VOLUMES}configmap/conf", "bind"),
     Mount("/keys", f"{VOLUMES}secret/keys", "bind"),
     Mount("/podinfo", f"{VOLUMES}downward-api/podinfo", "bind"),
@@ -27,6 +29,8 @@ LOCAL = Mount("/data", f"{VOLUMES}local-volume/local-pv-3f", "bind")
 CSI = Mount("/log", f"{VOLUMES}csi/pvc-77/mount", "bind")
 SCRATCH = Mount("/scratch", f"{VOLUMES}empty-dir/scratch", "bind")
 HOST = Mount("/srv", "/mnt/nvme1", "bind")
+IMAGE = Mount("/cache", "/c/io.containerd.grpc.v1.cri/containers/c1/volumes/3f", "bind")
+SLASH = Mount("/slash/", CSI.source, "bind")
 PART = Mount("/part", f"{POD}/volume-subpaths/local-pv-3f/app/0", "bind")
 
 
@@ -45,6 +49,10 @@ def chosen(wanted: str, *mounts: Mount) -> Mount:
         ("/srv", (LOCAL, HOST), HOST),
         ("/scratch", (LOCAL, SCRATCH), SCRATCH),
         ("/part", (LOCAL, PART), PART),
+        ("/cache", (LOCAL, IMAGE), IMAGE),
+        ("/slash", (LOCAL, SLASH), SLASH),
+        ("/slash/", (LOCAL, SLASH), SLASH),
+        ("//slash/a", (LOCAL, SLASH), SLASH),
     ],
 )
 def test_a_path_means_what_is_mounted_there(
@@ -63,6 +71,7 @@ def test_a_path_means_what_is_mounted_there(
         ("data", (HOST,), HOST),
         ("data", (PART, SCRATCH), PART),
         ("", (LOCAL, SCRATCH), LOCAL),
+        ("", (LOCAL, IMAGE), LOCAL),
         ("", (HOST,), HOST),
     ],
 )

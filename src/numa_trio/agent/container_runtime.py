@@ -110,10 +110,13 @@ class ContainerRuntime:
             nursery.cancel_scope.cancel()
 
     def _lose(self, problem: str | None) -> None:
-        was_connected, self.connected = self.connected is not None, None
+        connected, self.connected = self.connected, None
+        lasted = Moment.now().seconds_since(connected) if connected else 0.0
+        if lasted > self._backoff.longest:
+            self._backoff.reset()
         if problem is None:
             log.debug("Connecting to the runtime again, to hear of all of its containers")
-        elif was_connected or problem != self.problem:
+        elif connected or problem != self.problem:
             log.warning(
                 "Containers are not pinned for now: container runtime at %s: %s",
                 self.socket,
@@ -138,7 +141,6 @@ class ContainerRuntime:
         self.connected = Moment.now()
         self.connections += 1
         self.problem = None
-        self._backoff.reset()
         log.info("Containers are pinned by %s, over %s", self.runtime, self.socket)
 
     def may_concern(self, message: bytes) -> bool:
@@ -159,6 +161,10 @@ class ContainerRuntime:
             return None
         located = await self._located(event.pod, event.container, _ANSWERS_WITHIN)
         return self.pinning.update(event, located)
+
+    def may_wait(self, container: Container) -> bool:
+        """Whether a volume has to be found first, whose disk may hang."""
+        return self.pinning.annotations.near_volume in container.annotations
 
     async def repair(self, pod: Pod, container: Container) -> Decision | None:
         """A container is there already."""

@@ -8,21 +8,31 @@ from collections import OrderedDict
 
 from attrs import define, field
 
-from numa_trio.runtime.messages import Container, Pod
+from numa_trio.runtime.messages import NO_CPU_SET, Container, CpuSet, Pod
 
 _RESTARTS = "io.kubernetes.container.restartCount"
 
 _MOST = 4096  # containers that are remembered
+
+# A creation may fail once for whatever reason. If it does at so many restarts, it is due to us.
+_MOST_FAILED = 2
 
 _Name = tuple[str, str]
 
 
 @define
 class _Tries:
-    """What is known of a container: at which restart it was tried how often."""
+    """What is known of a container: at which restart it was tried how often.
+
+    The last try may have been made `without_us`. `shown` is what the container had before us, as
+    far as is known; at so many restarts its creation has `failed`.
+    """
 
     restarts: str
     count: int = 0
+    without_us: bool = False
+    failed: int = 0
+    shown: CpuSet = NO_CPU_SET
     others: bool = False  # another plugin has set its CPUs or memory
 
 
@@ -46,15 +56,34 @@ class Attempts:
         if tries.restarts != restarts:
             tries.restarts, tries.count = restarts, 0
         tries.count += 1
+        tries.failed += tries.count == 2
+        tries.shown = container.cpu_set
+        tries.without_us = tries.others or tries.count % 2 == 0
         self._known[pod.id, container.name] = tries
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
-        return tries.others or tries.count % 2 == 0
+        return tries.without_us
 
     def withheld(self, pod: Pod, container: Container) -> bool:
         """Whether the container was made without us the last time."""
         tries = self._known.get((pod.id, container.name))
-        return tries is not None and (tries.others or tries.count % 2 == 0)
+        return tries is not None and tries.without_us
+
+    def asked(self, pod: Pod, container: Container, asked: CpuSet) -> None:
+        """It is about to have these, which are not ours."""
+        if tries := self._known.get((pod.id, container.name)):
+            tries.shown = CpuSet(asked.cpus or tries.shown.cpus, asked.mems or tries.shown.mems)
+
+    def is_free(self, pod: Pod, container: Container) -> bool:
+        """Whether what the container has, which was made without us, was there before us.
+
+        Then no plugin after us has set it. If it is kubelet's, the creation failed for another
+        reason; if a plugin's before us, it fails again.
+        """
+        tries = self._known.get((pod.id, container.name))
+        if tries is None or not container.cpu_set:
+            return True
+        return not tries.others and tries.failed < _MOST_FAILED and container.cpu_set == tries.shown
 
     def leave_to_others(self, pod: Pod, container: Container) -> None:
         """Another plugin has set its CPUs or memory, and will do so again."""
@@ -63,4 +92,5 @@ class Attempts:
 
     def forget(self, pod: Pod, container: Container) -> None:
         """It was made, and may be given what it is due."""
-        self._known.pop((pod.id, container.name), None)
+        if tries := self._known.get((pod.id, container.name)):
+            tries.count, tries.without_us, tries.others = 0, False, False

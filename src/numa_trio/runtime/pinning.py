@@ -120,7 +120,10 @@ class Pinning:
     def update(self, event: Update, located: Located | None = None) -> Decision | None:
         """For one of which something else is asked now; None if that is not for us."""
         pod, container, asked = event.pod, event.container, event.asked
-        if not self.concerns(asked) or self._attempts.withheld(pod, container):
+        if not self.concerns(asked):
+            return None
+        if self._attempts.withheld(pod, container):
+            self._attempts.asked(pod, container, asked)
             return None
         aspects = Aspects(
             self.aspects.cpus and bool(asked.cpus), self.aspects.mems and bool(asked.mems)
@@ -141,7 +144,7 @@ class Pinning:
         has = container.cpu_set
         decision = self._decide(pod, container, has, aspects, located)
         if decision and decision.adjustment and self._attempts.withheld(pod, container):
-            if has:
+            if not self._attempts.is_free(pod, container):
                 self._attempts.leave_to_others(pod, container)
                 return _withheld(decision, f"it has CPUs {has.cpus or 'of all'} by now")
             self._attempts.forget(pod, container)

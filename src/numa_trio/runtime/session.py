@@ -10,22 +10,16 @@ from contextlib import contextmanager
 from typing import NoReturn, Protocol
 
 import trio
-from attrs import define, evolve, field
+from attrs import define, field
 
+from numa_trio.runtime import repairs
 from numa_trio.runtime.messages import (
-    NO_CPU_SET,
-    Container,
-    CpuSet,
     Creation,
     Event,
-    Pod,
     Runtime,
     Update,
     decode_configuration,
-    decode_container,
     decode_creation,
-    decode_failed,
-    decode_pod,
     decode_snapshot,
     decode_update,
     encode_adjustment,
@@ -33,10 +27,9 @@ from numa_trio.runtime.messages import (
     encode_snapshot_taken,
     encode_subscription,
     encode_update,
-    encode_updates,
 )
-from numa_trio.runtime.outcome import Outcome
 from numa_trio.runtime.pinning import Decision
+from numa_trio.runtime.repairs import Repairs
 from numa_trio.runtime.ttrpc import Answer, Call, ProtocolViolation, Status, Wire
 
 log = logging.getLogger(__name__)
@@ -58,15 +51,12 @@ _NOTED_AFTER = 1.0
 
 _READ_BYTES = 64 << 10
 
-# So many containers are looked through at once, when the runtime tells of all that it has.
-_LOOKED_THROUGH_AT_ONCE = 50
-
 
 class RuntimeLost(Exception):
     """The session has ended; the message says how."""
 
 
-class Handler(Protocol):
+class Handler(repairs.Handler, Protocol):
     """Who decides what containers get. A call of CreateContainer or UpdateContainer must be fast.
 
     None is for a container that is to be left alone.
@@ -78,20 +68,11 @@ class Handler(Protocol):
     def synchronized(self) -> None:
         """From now on the runtime tells of each container."""
 
-    def may_concern(self, message: bytes) -> bool:
-        """Whether an encoded message can be about a container for which something is decided."""
-
     async def create(self, event: Creation) -> Decision | None:
         """A container is about to be created."""
 
     async def update(self, event: Update) -> Decision | None:
         """A container is about to get what was asked for."""
-
-    async def repair(self, pod: Pod, container: Container) -> Decision | None:
-        """A container is there already."""
-
-    def done(self, decision: Decision) -> None:
-        """That is what the container gets, or does not get."""
 
 
 @define(eq=False)
@@ -106,11 +87,11 @@ class Session:
     _configured: trio.Event = field(init=False, factory=trio.Event)
     _synchronized: trio.Event = field(init=False, factory=trio.Event)
     _complete: bool = field(init=False, default=False)  # all that the runtime has is told
-    _pods: list[bytes] = field(init=False, factory=list)
-    _containers: list[bytes] = field(init=False, factory=list)
-    _asked_since: dict[str, CpuSet] = field(init=False, factory=dict)  # by container
-    _repaired: bool = field(init=False, default=False)
     _silent_at: float = field(init=False, default=0.0)  # then no Synchronize had begun to come
+    _repairs: Repairs = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._repairs = Repairs(self.handler, self._call)
 
     async def run(self) -> NoReturn:
         """Register, and answer. Raises `RuntimeLost`, in an exception group."""
@@ -118,10 +99,10 @@ class Session:
             nursery.start_soon(self._read)
             nursery.start_soon(self._start)
             await self._synchronized.wait()
-            if self._containers:
+            if self._repairs.may_be_due:
                 await trio.sleep(_NOTED_AFTER)
-                await self._make_repairs()
-            self._forget_snapshot()
+                await self._repairs.make()
+            self._repairs.forget()
             await trio.sleep_forever()
         raise AssertionError("it runs until it fails")
 
@@ -229,8 +210,7 @@ class Session:
     async def _synchronize(self, payload: bytes) -> bytes:
         """Note what may be ours. It is looked through once the runtime has its answer."""
         part = decode_snapshot(payload)
-        self._pods += part.pods
-        self._containers += filter(self.handler.may_concern, part.containers)
+        self._repairs.add(part)
         self._complete = not part.more
         return encode_snapshot_taken(more=part.more)
 
@@ -247,58 +227,14 @@ class Session:
         if not self.handler.may_concern(payload):
             return b""
         update = decode_update(payload)
-        before = self._asked_since.get(update.container.id, NO_CPU_SET)
-        if not self._repaired:
-            self._asked_since[update.container.id] = CpuSet(
-                update.asked.cpus or before.cpus, update.asked.mems or before.mems
-            )
+        self._repairs.given(update.container.id, update.asked)
         decision = await self.handler.update(update)
         if decision is None:
             return b""
         self.handler.done(decision)
         cpu_set = decision.adjustment.cpu_set
+        self._repairs.given(update.container.id, cpu_set)
         return encode_update(update.container.id, cpu_set) if cpu_set else b""
-
-    async def _make_repairs(self) -> None:
-        """Have the containers pinned that should be and are not, one at a time.
-
-        Memory moves with them, and as long as it does the runtime creates no container.
-        """
-        pods = {pod.id: pod for pod in map(decode_pod, self._pods)}
-        due = []
-        for number, encoded in enumerate(self._containers, 1):
-            container = decode_container(encoded)
-            if pod := pods.get(container.pod_id):  # else nobody can tell what its own word is
-                decision = await self.handler.repair(pod, container)
-                if decision and decision.adjustment:
-                    due.append(decision)
-                elif decision:
-                    self.handler.done(decision)
-            if number % _LOOKED_THROUGH_AT_ONCE == 0:
-                await trio.lowlevel.checkpoint()
-        for number, decision in enumerate(due, 1):
-            log.info("Moving %s to its NUMA node (%d of %d)", decision.who, number, len(due))
-            await self._repair(decision)
-
-    def _forget_snapshot(self) -> None:
-        """It is megabytes, and no longer true."""
-        self._pods.clear()
-        self._containers.clear()
-        self._asked_since.clear()
-        self._repaired = True
-
-    async def _repair(self, decision: Decision) -> None:
-        """What has been asked for since then goes before what was to be repaired."""
-        container_id, cpu_set = decision.container.id, decision.adjustment.cpu_set
-        asked = self._asked_since.get(container_id, NO_CPU_SET)
-        cpu_set = CpuSet("" if asked.cpus else cpu_set.cpus, "" if asked.mems else cpu_set.mems)
-        if not cpu_set:
-            return
-        answer = await self._call("UpdateContainers", encode_updates(container_id, cpu_set))
-        if answer.problem or decode_failed(answer.payload):
-            why = answer.problem or "the runtime does not say why; the container may have ended"
-            decision = evolve(decision, outcome=Outcome.FAILED, why=why)
-        self.handler.done(decision)
 
 
 @contextmanager

@@ -17,13 +17,17 @@ from numa_trio.runtime.messages import Mount
 # Kubelet's folders of a pod: its volumes, by kind and name, and parts of them (subPath), by name.
 _VOLUME = re.compile(r"/pods/[^/]+/volumes/(?P<kind>[^/]+)/(?P<name>[^/]+)(/|$)")
 _PART = re.compile(r"/pods/[^/]+/volume-subpaths/(?P<name>[^/]+)/")
+# Folders of the runtime for one container: volumes of its image, which end with it; and files of
+# CRI-O's own, as /run/.containerenv and /run/secrets.
+_IMAGE = re.compile(r"/(io\.containerd\.[^/]+/containers/[^/]+|overlay-containers/.+)/volumes/")
+_OF_CRIO = re.compile(r"/overlay-containers/")
 _OF_KUBELET = re.compile(r"/pods/[^/]+/(etc-hosts$|containers/)")
 
 # What these volumes hold is kubelet's own text, or memory.
 _NO_DATA = frozenset(
     f"kubernetes.io~{kind}" for kind in ("configmap", "secret", "projected", "downward-api")
 )
-_OF_POD = "kubernetes.io~empty-dir"
+_OF_POD = frozenset({"kubernetes.io~empty-dir", "image"})
 
 # The runtime's own, wherever it keeps them.
 _OF_RUNTIME = frozenset({"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev/shm"})  # noqa: S108
@@ -47,11 +51,11 @@ def chosen_mount(mounts: Sequence[Mount], wanted: str, annotation: str) -> Mount
     """
     volumes = [volume for mount in mounts if (volume := _volume(mount))]
     if wanted.startswith("/"):
-        return _at(volumes, posixpath.normpath(wanted), annotation)
+        return _at(volumes, _normal(wanted), annotation)
     named = [volume for volume in volumes if wanted and volume.name == wanted]
     if not named:
         # The name of a persistent volume, or of a folder of the host, is not that in the pod.
-        named = [volume for volume in volumes if volume.kind != _OF_POD]
+        named = [volume for volume in volumes if volume.kind not in _OF_POD]
     if len(named) == 1:
         return named[0].mount
     says = f"{annotation} is {quoted(wanted)}" if wanted else f"there is no annotation {annotation}"
@@ -63,13 +67,17 @@ def _at(volumes: Sequence[_Volume], path: str, annotation: str) -> Mount:
     around = [
         each.mount
         for each in volumes
-        if path == each.mount.destination
-        or path.startswith(each.mount.destination.rstrip("/") + "/")
+        if f"{path}/".startswith(_normal(each.mount.destination).rstrip("/") + "/")
     ]
     if not around:
         choices = _choices([each.mount for each in volumes], annotation)
         raise NoSuchVolume(f"{annotation} is {quoted(path)}, where no volume is mounted; {choices}")
-    return max(around, key=lambda mount: len(mount.destination))
+    return max(around, key=lambda mount: len(_normal(mount.destination)))
+
+
+def _normal(path: str) -> str:
+    """An absolute path without what does not matter: a pod may end one with a slash."""
+    return posixpath.normpath("/" + path.lstrip("/"))
 
 
 def _choices(mounts: Sequence[Mount], annotation: str) -> str:
@@ -89,4 +97,7 @@ def _volume(mount: Mount) -> _Volume | None:
         return None if kind in _NO_DATA else _Volume(mount, kind, found["name"])
     if found := _PART.search(source):
         return _Volume(mount, "", found["name"])
-    return None if _OF_KUBELET.search(source) else _Volume(mount, "", "")
+    if _IMAGE.search(source):
+        return _Volume(mount, "image", "")
+    own = _OF_KUBELET.search(source) or _OF_CRIO.search(source)
+    return None if own else _Volume(mount, "", "")
