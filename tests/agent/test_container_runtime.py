@@ -176,9 +176,32 @@ async def test_a_repair_that_comes_after_kubelets_update_is_undone(
     async with following(runtime), trio.open_nursery() as nursery:
         await runtime.wait_plugins(1)
         await trio.sleep(0.5)
-        nursery.start_soon(partial(runtime.update_container, "app-0", cpus="2"))
+        nursery.start_soon(partial(runtime.update_container, "app-0", cpus="0,2"))
         await trio.sleep(10)
     assert runtime.node.containers["app-0"].resources == Resources(cpus="2", mems="1")
+
+
+async def test_an_update_that_is_right_already_is_left_as_it_is(
+    autojump_clock: MockClock, runtime: StandInRuntime
+) -> None:
+    """Any answer makes the runtime forget which swap was asked for."""
+    async with following(runtime):
+        await runtime.wait_plugins(1)
+        await runtime.create_container(POD, holding("app"))
+        updated = await runtime.update_container("app-0", cpus="2", memory=1 << 20, swap=1 << 30)
+    assert updated.resources.swap == 1 << 30
+
+
+async def test_nothing_is_moved_before_the_runtime_has_noted_its_plugin(
+    autojump_clock: MockClock, runtime: StandInRuntime
+) -> None:
+    """What is created while it does that is told to nobody, and would have to wait for memory."""
+    runtime.registration_gap = 0.9
+    await runtime.create_container(POD, holding("app"))
+    async with following(runtime):
+        await runtime.wait_plugins(1)
+        assert not runtime.node.applied
+        await settled(runtime, "app-0", ON_NODE_1)
 
 
 async def test_disks_that_hang_keep_nobody_else_from_being_moved(
@@ -227,6 +250,12 @@ async def test_a_runtime_that_hangs_up_at_once_is_not_called_all_the_time(
             peer.connection.close("plugin is not wanted")
             await runtime.wait_plugins(0)
         assert followed.connections < 260
+        [peer] = await runtime.wait_plugins(1)
+        await trio.sleep(10)
+        peer.connection.close("runtime is restarted")
+        await runtime.wait_plugins(0)
+        with trio.fail_after(0.5):
+            await runtime.wait_plugins(1)
     assert len(caplog.records) < 600
 
 
@@ -383,8 +412,11 @@ async def test_a_disk_that_does_not_answer_delays_nobody(
         assert trio.current_time() - began <= 0.051
         assert made.resources == Resources()
         assert followed.counts == {("", Outcome.NOT_FOUND): 1}
+        began = trio.current_time()
+        await runtime.update_container(made.id, cpu_quota=5000)
+        assert trio.current_time() == began
         hangs = False
-        await settled(runtime, made.id, ON_NODE_1)
+        await settled(runtime, made.id, evolve(ON_NODE_1, quota=5000))
 
 
 async def test_without_the_host_a_volume_cannot_be_found(

@@ -38,6 +38,8 @@ def test_a_pods_own_annotation_proves_nothing(runtime: Runtime) -> None:
     """A runtime may have copied it to the container, or kubelet's may have gone before it."""
     with pytest.raises(NotTrusted, match="remove it from the pod"):
         held(runtime, {KEY: "1"}, node="1")
+    with pytest.raises(NotTrusted):
+        held(runtime, {KEY: "0"}, node="1")
     assert held(runtime, {KEY: "1"}) == frozenset()
 
 

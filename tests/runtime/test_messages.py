@@ -167,6 +167,22 @@ def test_an_update_names_its_container(container_id: str, cpu_set: CpuSet) -> No
     assert messages.decode_failed(failed.SerializeToString()) == [container_id]
 
 
+@given(first=CONTAINERS, second=CONTAINERS)
+def test_a_message_in_pieces_is_one(first: Container, second: Container) -> None:
+    """Protobuf lets a part of a message come several times; what comes later goes before."""
+    pieces = (
+        google.CreateContainerRequest(container=container_message(c)) for c in (first, second)
+    )
+    encoded = b"".join(piece.SerializeToString() for piece in pieces)
+    whole = google.CreateContainerRequest.FromString(encoded).container
+    read = messages.decode_creation(encoded).container
+    assert (read.id, read.name) == (whole.id, whole.name)
+    assert read.annotations == dict(whole.annotations)
+    assert len(read.mounts) == len(whole.mounts)
+    cpu = whole.linux.resources.cpu
+    assert read.cpu_set == CpuSet(cpu.cpus, cpu.mems)
+
+
 @given(data=st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     """Nothing but `ValueError` comes of bytes that are no message."""

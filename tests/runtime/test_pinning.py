@@ -162,11 +162,29 @@ def test_what_kubelet_gives_is_not_taken_for_another_plugins() -> None:
     tried, pool = pinning(), CpuSet("0-3", "")
     for _ in range(2):
         create(tried, container(cpu_set=pool))
-    assert tried.update(Update(POD, container(), CpuSet("0-2", ""))) is None
-    free = tried.repair(POD, container(cpu_set=CpuSet("0-2", "")))
+    for asked in (CpuSet("", "0-1"), CpuSet("0-2", "")):
+        assert tried.update(Update(POD, container(), asked)) is None
+    free = tried.repair(POD, container(cpu_set=CpuSet("0-2", "0-1")))
     assert free is not None
     assert free.adjustment == Adjustment(CpuSet("2", "1"))
     assert tried.update(Update(POD, container(), pool)) is not None
+
+
+def test_who_sets_what_is_not_ours_to_set_is_in_nobodys_way() -> None:
+    """With memory alone, CPUs may be whose they are."""
+    tried = pinning(cpus=False)
+    for _ in range(2):
+        create(tried, container())
+    free = tried.repair(POD, container(cpu_set=CpuSet("0-2", "")))
+    assert free is not None
+    assert free.adjustment == Adjustment(CpuSet("", "1"))
+
+
+def test_a_container_that_is_restarted_is_pinned_each_time() -> None:
+    """It was made the time before: what is counted is tries of one restart."""
+    tried = pinning()
+    outcomes = [create(tried, container(restarts=str(number))).outcome for number in range(4)]
+    assert outcomes == [Outcome.PINNED] * 4
 
 
 def test_a_creation_that_fails_at_each_restart_is_due_to_us() -> None:
@@ -211,6 +229,8 @@ def test_what_cannot_be_trusted_changes_nothing() -> None:
     assert decision is not None
     assert (decision.outcome, decision.adjustment) == (Outcome.NOT_TRUSTED, Adjustment())
     assert KEY in decision.why
+    malformed = create(pinning(), container("one"))
+    assert (malformed.outcome, malformed.adjustment) == (Outcome.NOT_TRUSTED, Adjustment())
 
 
 VOLUME = "numa-align/near-volume"
@@ -252,6 +272,9 @@ def test_only_who_holds_that_device_is_near_a_volume() -> None:
     both = near_volume(annotations={VOLUME: "true", KEY: "0"})
     assert pinning().volume(POD, both) is None
     assert create(pinning(), both).nodes == {0}
+    decision = pinning().create(Creation(POD, both), Located(frozenset({1})))
+    assert decision is not None
+    assert decision.nodes == {0}
     forged = evolve(POD, annotations={VOLUME: "true"})
     assert pinning().volume(forged, near_volume()) is None
     decision = pinning().create(Creation(forged, near_volume()))

@@ -74,16 +74,17 @@ class Attempts:
         if tries := self._known.get((pod.id, container.name)):
             tries.shown = CpuSet(asked.cpus or tries.shown.cpus, asked.mems or tries.shown.mems)
 
-    def is_free(self, pod: Pod, container: Container) -> bool:
-        """Whether what the container has, which was made without us, was there before us.
+    def is_free(self, pod: Pod, container: Container, due: CpuSet) -> bool:
+        """Whether it may be given what is `due`, though it was made without us the last time.
 
-        Then no plugin after us has set it. If it is kubelet's, the creation failed for another
-        reason; if a plugin's before us, it fails again.
+        Not if a plugin after us has set that: then it has other CPUs or memory than it had before
+        us. What it had may be a plugin's before us, too: then its creation fails at each restart.
         """
         tries = self._known.get((pod.id, container.name))
-        if tries is None or not container.cpu_set:
+        if tries is None:
             return True
-        return not tries.others and tries.failed < _MOST_FAILED and container.cpu_set == tries.shown
+        has, shown = _parts(container.cpu_set, due), _parts(tries.shown, due)
+        return not has or (has == shown and tries.failed < _MOST_FAILED)
 
     def leave_to_others(self, pod: Pod, container: Container) -> None:
         """Another plugin has set its CPUs or memory, and will do so again."""
@@ -94,3 +95,8 @@ class Attempts:
         """It was made, and may be given what it is due."""
         if tries := self._known.get((pod.id, container.name)):
             tries.count, tries.without_us, tries.others = 0, False, False
+
+
+def _parts(cpu_set: CpuSet, due: CpuSet) -> CpuSet:
+    """What of it is due."""
+    return CpuSet(cpu_set.cpus if due.cpus else "", cpu_set.mems if due.mems else "")

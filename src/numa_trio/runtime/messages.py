@@ -240,7 +240,7 @@ def decode_container(data: bytes) -> Container:
     texts: dict[int, str] = {}
     annotations: dict[str, str] = {}
     mounts = []
-    cpu_set = CpuSet()
+    linux = b""
     environment: dict[str, str] = {}
     for number, value in _delimited(data):
         if number in (1, 2, 3):
@@ -254,7 +254,8 @@ def decode_container(data: bytes) -> Container:
             fields = _texts(value, 1, 2, 3)
             mounts.append(Mount(fields[1], fields[3], fields[2]))
         elif number == 11:
-            cpu_set = _cpu_set(_messages(value, 3)[3])
+            linux += value
+    cpu_set = _cpu_set(_messages(linux, 3)[3])
     return Container(
         texts.get(1, ""),
         texts.get(2, ""),

@@ -144,7 +144,7 @@ class Pinning:
         has = container.cpu_set
         decision = self._decide(pod, container, has, aspects, located)
         if decision and decision.adjustment and self._attempts.withheld(pod, container):
-            if not self._attempts.is_free(pod, container):
+            if not self._attempts.is_free(pod, container, decision.adjustment.cpu_set):
                 self._attempts.leave_to_others(pod, container)
                 return _withheld(decision, f"it has CPUs {has.cpus or 'of all'} by now")
             self._attempts.forget(pod, container)
