@@ -16,6 +16,7 @@ from agent.monitor.observations import (
     node_of,
     observe,
     resource_in_phase,
+    runtime_seen,
 )
 from agent.monitor.page_parser import Page, parse
 from numa_trio.agent.monitor.page import CONTENT_SECURITY_POLICY, render_page, words
@@ -163,6 +164,26 @@ async def test_shows_what_is_not_near() -> None:
     assert "near-data" not in troubles
     assert "near-data" in page.text("near")
     assert "/data → nvme0n1 → 0000:01:00.0 → node 1" in page.text("near")
+
+
+async def test_shows_what_the_runtime_pins() -> None:
+    """The connection, how many containers of each node got what, and what that means."""
+    page = parse(observe(in_phase(Phase.STREAMING), runtime=runtime_seen()))
+    text = page.text("pinning")
+    assert "Connected to containerd 2.2.0 for 1 min, over /var/run/nri/nri.sock." in text
+    assert "Node 1 4 pinned" in text
+    assert "No node 1 not trusted" in text
+    assert "Pinned CPUs or memory of its nodes." in text
+    assert "pinned" not in page.text("troubles")
+
+
+async def test_a_runtime_that_is_away_is_a_trouble() -> None:
+    """Containers start without being pinned, and every slot is offered."""
+    seen = runtime_seen(connected=None, problem="it is <gone>", counts={})
+    page = parse(observe(in_phase(Phase.STREAMING), runtime=seen))
+    assert "containers are not pinned  /var/run/nri/nri.sock: it is <gone>" in page.text("troubles")
+    assert "Not connected" in page.text("pinning")
+    assert "ready" in page.text("header")
 
 
 async def test_a_large_machine_is_folded_and_stays_small() -> None:

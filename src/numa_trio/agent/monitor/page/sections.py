@@ -10,6 +10,7 @@ from numa_trio.agent.monitor.page.facts import fact
 from numa_trio.agent.monitor.page.history import history_section
 from numa_trio.agent.monitor.page.holders import held_line
 from numa_trio.agent.monitor.page.markup import Markup, element, join
+from numa_trio.agent.monitor.page.pinning import pinning_section
 from numa_trio.agent.monitor.page.places import places_of
 from numa_trio.agent.monitor.page.troubles import troubles_list
 from numa_trio.agent.monitor.page.words import words_section
@@ -27,6 +28,7 @@ def page_sections(observed: Observation, host: str, cores: Cores) -> Iterator[Ma
     yield element("div", *distances_section(nodes), *_near(observed), class_="side-by-side")
     yield held_line(observed)
     yield element("div", *node_groups(places, observed, cores), id="nodes")
+    yield from pinning_section(observed)
     yield history_section(observed)
     yield words_section(observed)
     yield _footer(observed, host)

@@ -26,6 +26,9 @@ def _troubles(observed: Observation) -> Iterator[Markup]:
         yield from _of_counting(observed.counting)
     if observed.nearness:
         yield from _of_names(observed.nearness)
+    if observed.runtime and observed.runtime.connected is None:
+        problem = observed.runtime.problem or "not connected yet"
+        yield _trouble("containers are not pinned", f"{observed.runtime.socket}: {problem}")
     alike: dict[tuple[Phase, str | None], list[NumaResource]] = {}
     for one in observed.missing:
         alike.setdefault((one.status.phase, one.status.obstacle), []).append(one.resource)
