@@ -170,6 +170,18 @@ def test_what_kubelet_gives_is_not_taken_for_another_plugins() -> None:
     assert tried.update(Update(POD, container(), pool)) is not None
 
 
+def test_what_another_plugin_no_longer_sets_is_ours_again() -> None:
+    """That plugin may have been removed: then the next creation is not left to it."""
+    tried = pinning()
+    for _ in range(2):
+        create(tried, container())
+    tried.repair(POD, container(cpu_set=CpuSet("0-3", "")))
+    assert create(tried, container(restarts="1")).outcome is Outcome.WITHHELD
+    tried.repair(POD, container())
+    assert create(tried, container(restarts="1")).outcome is Outcome.PINNED
+    assert create(tried, container(restarts="2")).outcome is Outcome.PINNED
+
+
 def test_who_sets_what_is_not_ours_to_set_is_in_nobodys_way() -> None:
     """With memory alone, CPUs may be whose they are."""
     tried = pinning(cpus=False)
