@@ -212,7 +212,7 @@ async def test_disks_that_hang_keep_nobody_else_from_being_moved(
         await runtime.create_container(POD, evolve(near_volume("/data"), id=str(number)))
     await runtime.create_container(POD, holding("app"))
 
-    async def locate(_: str) -> Located:
+    async def locate(_path: str, _is_mount_point: bool) -> Located:
         return await trio.sleep_forever()
 
     async with following(runtime, locate):
@@ -227,7 +227,7 @@ async def test_a_defect_with_one_container_is_not_the_others(
     await runtime.create_container(POD, near_volume("/data"))
     await runtime.create_container(POD, evolve(near_volume("/found"), id="found"))
 
-    async def locate(path: str) -> Located:
+    async def locate(path: str, _is_mount_point: bool) -> Located:
         if path == "/data":
             raise ValueError(path)
         return Located(frozenset({1}))
@@ -394,13 +394,29 @@ async def test_a_container_is_near_its_own_volume(
     assert [(each.key, each.value) for each in asked.answer.adjust.env] == [("NUMA_NODE", "1")]
 
 
+async def test_a_volume_whose_mount_cannot_be_seen_is_not_taken_for_a_folder(
+    tmp_path: Path,
+) -> None:
+    """Kubelet may mount in a namespace of its own: then the disk of / is not where its data is."""
+    tree = HostTree(tmp_path)
+    card = tree.card("0000:00:01.0", "0000:01:00.0", node=1)
+    tree.disk("nvme0n1", on=card, number="259:0")
+    tree.mounts("259:0 / / ext4 /dev/nvme0n1 rw")
+    locate = Locator(Host(tree.sysfs, tree.root), lambda: MACHINE)
+    hidden = await locate("/var/lib/kubelet/pods/u/volumes/kubernetes.io~csi/pv-7/mount", True)
+    assert hidden.nodes == frozenset()
+    assert "a namespace of its own" in hidden.why
+    folder = await locate("/srv/data", False)
+    assert folder.nodes == {1}
+
+
 async def test_a_disk_that_does_not_answer_delays_nobody(
     autojump_clock: MockClock, runtime: StandInRuntime
 ) -> None:
     """The container is created at once, and pinned when its disk has been found."""
     hangs = True
 
-    async def locate(_: str) -> Located:
+    async def locate(_path: str, _is_mount_point: bool) -> Located:
         if hangs:
             await trio.sleep_forever()
         return Located(frozenset({1}))

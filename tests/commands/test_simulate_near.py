@@ -1,5 +1,6 @@
 """`numa-trio simulate` with resources that are named by what they are near, with the real agent."""
 
+import argparse
 import json
 import os
 import re
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from numa_trio.cli import main
+from numa_trio.commands.simulate_options import add_arguments
+from numa_trio.commands.simulate_plan import read_setup
 
 PAGE = (Path(__file__).parents[2] / "docs/simulate.md").read_text()
 SHOWN = re.search(
@@ -110,3 +113,11 @@ def test_names_that_cannot_be(
 
     seen = capsys.readouterr()
     assert (message in seen.err, seen.out) == (True, "")
+
+
+def test_the_machines_own_runtime_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a server whose agent pins by the runtime, a simulation must not move real containers."""
+    monkeypatch.setenv("NUMA_NRI", "cpus,mems")
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert read_setup(parser.parse_args([])).variables["NUMA_NRI"] == "off"

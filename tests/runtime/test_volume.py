@@ -3,7 +3,7 @@
 import pytest
 
 from numa_trio.runtime.messages import Mount
-from numa_trio.runtime.volume import NoSuchVolume, chosen_mount
+from numa_trio.runtime.volume import NoSuchVolume, chosen_mount, is_mount_point
 
 NEAR = "numa-align/near"
 POD = "/var/lib/kubelet/pods/7f3e"
@@ -80,6 +80,17 @@ def test_a_name_means_the_volume_of_that_name_or_the_only_one(
 ) -> None:
     """A persistent volume has a name of its own, which is not that of the pod's volume."""
     assert chosen(wanted, *mounts) == mount
+
+
+def test_kubelet_mounts_every_volume_but_those_that_the_pod_holds() -> None:
+    """And each part of one; a folder of the host is what it is."""
+    assert {each: is_mount_point(each) for each in (LOCAL, CSI, PART, SCRATCH, HOST)} == {
+        LOCAL: True,
+        CSI: True,
+        PART: True,
+        SCRATCH: False,
+        HOST: False,
+    }
 
 
 @pytest.mark.parametrize(

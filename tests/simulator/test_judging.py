@@ -143,6 +143,7 @@ def test_refused_by_what_is_reserved() -> None:
     [
         ("numa-align/numa-5", "is not offered on test: name one of numa-0, numa-1, near-data, n"),
         ("numa-align/near-log", "near-net. NUMA_NEAR, or --near here, gives names."),
+        ("numa-align/near-volume", "needs NUMA_NRI and the container runtime: the simulation has"),
         ("numa-align/numa-1-cpu", "is not counted: set NUMA_COUNTED in the cluster, --counted cp"),
         ("example.com/gpu", "is of another device plugin, and the simulation has none."),
     ],
@@ -153,7 +154,7 @@ def test_resource_that_is_not_offered(resource: str, text: str) -> None:
     (found,) = judged(pod(asking(*names)))
 
     assert found.outcome is PodOutcome.PENDING
-    missing = [each for each in said(found) if each.startswith(f"{resource} is")]
+    missing = [each for each in said(found) if each.startswith(f"{resource} ")]
     assert text in missing[0]
 
 

@@ -21,7 +21,7 @@ from numa_trio.runtime.outcome import Outcome
 from numa_trio.runtime.pinning import Decision, Located, Pinning
 from numa_trio.runtime.placement import Aspects
 from numa_trio.runtime.session import RuntimeLost, Session
-from numa_trio.runtime.volume import NoSuchVolume
+from numa_trio.runtime.volume import NoSuchVolume, is_mount_point
 from numa_trio.setting_values import MemoryPolicy, PinnedPart
 from numa_trio.settings import Settings
 from numa_trio.topology.lists import format_list, format_nodes
@@ -29,8 +29,8 @@ from numa_trio.topology.machine import Machine
 
 log = logging.getLogger(__name__)
 
-Locate = Callable[[str], Awaitable[Located]]
-"""Finds the NUMA nodes that a path of the host is near."""
+Locate = Callable[[str, bool], Awaitable[Located]]
+"""Finds the NUMA nodes that a path of the host is near, which may have to be a mount point."""
 
 # Seconds from a container that was left alone to a look at all of them: was it made meanwhile?
 _LOOK_AGAIN = 5.0
@@ -182,7 +182,7 @@ class ContainerRuntime:
         if self.locate is None:
             return Located(why="the host cannot be seen from here: set NUMA_HOST_ROOT")
         with trio.move_on_after(seconds):
-            return await self.locate(mount.source)
+            return await self.locate(mount.source, is_mount_point(mount))
         return _LATE
 
     def done(self, decision: Decision) -> None:

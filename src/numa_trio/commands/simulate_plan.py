@@ -39,6 +39,8 @@ def read_setup(arguments: argparse.Namespace) -> Setup:
     Raises what `simulate` reports with exit status 2.
     """
     variables = {**os.environ, "NUMA_HTTP_ADDR": "", "NUMA_LOG_FORMAT": "text"}
+    # What runs on this machine is none of the simulated one's business.
+    variables["NUMA_NRI"] = "off"
     variables.pop("NUMA_SOCKET_DIR", None)
     if arguments.capacity is not None:
         variables["NUMA_CAPACITY"] = arguments.capacity

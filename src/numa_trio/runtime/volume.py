@@ -62,6 +62,14 @@ def chosen_mount(mounts: Sequence[Mount], wanted: str, annotation: str) -> Mount
     raise NoSuchVolume(f"{says}; {_choices([each.mount for each in named or volumes], annotation)}")
 
 
+def is_mount_point(mount: Mount) -> bool:
+    """Whether kubelet has mounted the volume where it comes from, so that it is no mere folder."""
+    source = posixpath.normpath(mount.source)
+    if found := _VOLUME.search(source):
+        return found["kind"] not in _OF_POD
+    return bool(_PART.search(source))
+
+
 def _at(volumes: Sequence[_Volume], path: str, annotation: str) -> Mount:
     """The mount at the path, or the one that it lies in."""
     around = [

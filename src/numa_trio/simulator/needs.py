@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from numa_trio.plugin.resource import NEAR, NumaResource
+from numa_trio.plugin.resource import NEAR, NEAR_VOLUME, NumaResource
 from numa_trio.simulator.admission import Verdict
 from numa_trio.simulator.expectation import asked_of
 from numa_trio.simulator.room import NodeRoom
@@ -34,6 +34,8 @@ def _why_not_offered(setup: Setup, name: str) -> str:
     domain, _, local_name = name.partition("/")
     if domain != setup.offer.domain:
         return "is of another device plugin, and the simulation has none."
+    if local_name == NEAR_VOLUME:
+        return "needs NUMA_NRI and the container runtime: the simulation has kubelet only."
     slots = [each.local_name for each in setup.offer.all_slots]
     base, _, kind = local_name.rpartition("-")
     if is_counted(local_name) and base in slots and kind not in setup.offer.counted:
