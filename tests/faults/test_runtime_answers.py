@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from fault_rig import AT_ONCE
 from nri_runtime.cri import Container, State
 from nri_runtime.flavour import CriO
+from numa_trio.agent.container_runtime import ContainerRuntime
 from numa_trio.runtime.outcome import Outcome
 from runtime_rig import ON_NODE, UNPINNED, open_runtime_rig
 
@@ -55,6 +56,42 @@ async def test_agent_too_slow_for_a_creation(
         await node.pinned(*made, within=back)
         await node.create_pinned()
         await node.slots_are_offered()
+
+
+@pytest.mark.parametrize("library", [(0, 6, 1), (0, 12, 0)])
+async def test_agent_killed_while_it_is_asked(
+    autojump_clock: MockClock,
+    tmp_path: Path,
+    library: tuple[int, int, int],
+    back: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The runtime does not wait for who is gone: the container is created at once, unpinned."""
+    async with open_runtime_rig(tmp_path, library) as node:
+        await node.settle()
+        asked = trio.Event()
+
+        async def never(*_: object) -> None:
+            asked.set()
+            await trio.sleep_forever()
+
+        made: list[Container] = []
+
+        async def create() -> None:
+            made.append(await node.create())
+
+        began = trio.current_time()
+        with monkeypatch.context() as asking:
+            asking.setattr(ContainerRuntime, "create", never)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(create)
+                await asked.wait()
+                await node.rig.agents[-1].kill()
+        assert trio.current_time() - began < AT_ONCE
+        assert made[0].resources == UNPINNED
+        await node.start_agent()
+        await node.pinned(*made, within=back)
+        await node.create_pinned()
 
 
 @pytest.mark.parametrize(("library", "moved"), [((0, 6, 1), False), ((0, 8, 0), True)])
