@@ -86,6 +86,14 @@ def test_only_what_is_to_be_set(aspects: Aspects, placement: Placement) -> None:
     assert place(NODE_1, CpuSet(), aspects) == placement
 
 
+def test_several_nodes_are_bound_where_the_kernel_cannot_prefer_them() -> None:
+    """Before Linux 5.15 the container's processes would not start."""
+    old = Aspects(prefer=True, prefer_several=False)
+    both = Place(frozenset({0, 1, 2, 3}), frozenset({0, 1}))
+    assert place(both, CpuSet(), old) == Placement(Outcome.PINNED, CpuSet("0-3", "0-1"))
+    assert place(NODE_1, CpuSet(), old).preferred == (1,)
+
+
 def test_memory_that_kubelet_has_bound_is_not_preferred_besides() -> None:
     """Its Static Memory Manager has said where memory comes from."""
     assert place(NODE_1, CpuSet("2", "1"), Aspects(prefer=True)).preferred == ()

@@ -4,6 +4,8 @@ It is a task of its own. Whatever comes of it, the slots of the nodes are none o
 """
 
 import logging
+import os
+import re
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -44,6 +46,9 @@ _ANSWERS_WITHIN = 0.05
 _REPAIRS_WITHIN = 10.0
 _LATE = Located(why="where its volume is could not be found out in time")
 
+# Since this version Linux has MPOL_PREFERRED_MANY (set_mempolicy(2)).
+_PREFERS_SEVERAL = (5, 15)
+
 _MOST_WARNED_OF = 1024  # containers
 
 _UNPINNED = frozenset(Outcome) - {Outcome.PINNED, Outcome.UNCHANGED}
@@ -79,6 +84,7 @@ class ContainerRuntime:
             cpus=PinnedPart.CPUS in settings.nri,
             mems=PinnedPart.MEMS in settings.nri,
             prefer=settings.memory_policy is MemoryPolicy.PREFER,
+            prefer_several=_kernel() >= _PREFERS_SEVERAL,
         )
         pinning = Pinning(Annotations(settings.resource_domain), aspects, machine)
         return cls(settings.nri_socket, pinning, locate)
@@ -201,6 +207,11 @@ class ContainerRuntime:
         if len(self._warned) > _MOST_WARNED_OF:
             self._warned.popitem(last=False)
         return not known
+
+
+def _kernel() -> tuple[int, ...]:
+    """The kernel's version, as in (5, 15)."""
+    return tuple(int(part) for part in re.findall(r"[0-9]+", os.uname().release)[:2])
 
 
 def _nodes(decision: Decision) -> str:

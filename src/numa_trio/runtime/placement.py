@@ -4,7 +4,7 @@ What kubelet, or another plugin of the runtime, has given it is never made wider
 which are another container's alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from attrs import frozen
 
@@ -36,13 +36,19 @@ class Place:
 class Aspects:
     """What of a container is to be set: its CPUs, its memory nodes, or those as a preference.
 
-    They are `preferred` if another plugin has asked for that already, which NRI does not show.
+    They are `preferred` if another plugin has asked for that already, which NRI does not show. A
+    kernel that cannot prefer several nodes would not start such a container: they are bound then.
     """
 
     cpus: bool = True
     mems: bool = True
     prefer: bool = False
     preferred: bool = False
+    prefer_several: bool = True
+
+    def prefers(self, nodes: Collection[int]) -> bool:
+        """Whether memory of these nodes is preferred rather than bound."""
+        return self.prefer and (self.prefer_several or len(nodes) == 1)
 
 
 @frozen
@@ -67,7 +73,7 @@ def place(here: Place, asked: CpuSet, aspects: Aspects) -> Placement:
     if aspects.mems and here.memory_nodes:
         if aspects.preferred and not asked.mems:
             mems = _Part(Outcome.UNCHANGED)
-        elif aspects.prefer and not asked.mems:
+        elif aspects.prefers(here.memory_nodes) and not asked.mems:
             mems, preferred = _Part(Outcome.PINNED), tuple(sorted(here.memory_nodes))
         else:
             mems = _within(here.memory_nodes, asked.mems, "memory of")
