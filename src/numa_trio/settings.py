@@ -122,7 +122,7 @@ class Settings:
         metadata=_variable(
             ":9410",
             parse_http_address,
-            "where /livez, /readyz and /metrics are served; empty: nowhere",
+            "where /, /livez, /readyz and /metrics are served; empty: nowhere",
         )
     )
     host_name: str = field(
