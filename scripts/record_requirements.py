@@ -15,6 +15,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,27 @@ RECORD = ROOT / "requirements/metadata.json"
 # A wheel with any of these tags runs on every distribution with glibc 2.28.
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 
+# pip waits for the index most of the time.
+_AT_ONCE = 4
+
 Metadata = dict[str, Any]
 
 
 def record() -> str:
     """The text of the record, from the package index."""
     found: dict[str, Metadata] = {}
-    for python in _supported_pythons():
-        for machine in ("x86_64", "aarch64"):
-            for batch in _batches(python, machine):
-                for name, metadata in _resolve(batch, python, machine):
-                    if found.setdefault(name, metadata) != metadata:
-                        raise SystemExit(f"{name} needs other packages on {machine} or {python}")
+    batches = [
+        (batch, python, machine)
+        for python in _supported_pythons()
+        for machine in ("x86_64", "aarch64")
+        for batch in _batches(python, machine)
+    ]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        results = pool.map(lambda each: list(_resolve(*each)), batches)
+        for (_batch, python, machine), result in zip(batches, results, strict=True):
+            for name, metadata in result:
+                if found.setdefault(name, metadata) != metadata:
+                    raise SystemExit(f"{name} needs other packages on {machine} or {python}")
     return json.dumps(found, indent=2, sort_keys=True) + "\n"
 
 
