@@ -151,11 +151,10 @@ def test_what_we_want_is_read_by_the_runtime(
 @given(container_id=TEXTS, cpu_set=CPU_SETS)
 def test_an_update_names_its_container(container_id: str, cpu_set: CpuSet) -> None:
     """As the answer to an event, and as a request of our own."""
-    answer = messages.encode_update(container_id, cpu_set)
-    request = messages.encode_updates(container_id, cpu_set)
+    encoded = messages.encode_update(container_id, cpu_set)
     for [update] in (
-        google.UpdateContainerResponse.FromString(answer).update,
-        google.UpdateContainersRequest.FromString(request).update,
+        google.UpdateContainerResponse.FromString(encoded).update,
+        google.UpdateContainersRequest.FromString(encoded).update,
     ):
         cpu = update.linux.resources.cpu
         assert (update.container_id, cpu.cpus, cpu.mems) == (

@@ -13,8 +13,6 @@ from numa_trio.locality.target import Kind, Target
 from numa_trio.runtime.pinning import Located
 from numa_trio.topology.machine import Machine
 
-_PATIENCE = 60.0
-
 
 @define(eq=False)
 class Locator:
@@ -22,7 +20,7 @@ class Locator:
 
     host: Host
     machine: Callable[[], Machine | None]
-    _thread: OneThread = field(init=False, factory=lambda: OneThread(_PATIENCE))
+    _thread: OneThread = field(init=False, factory=OneThread)
 
     async def __call__(self, path: str, is_mount_point: bool) -> Located:
         """Look now. A disk that hangs may keep it waiting, but nobody else."""

@@ -53,7 +53,7 @@ class Looker:
     host: Host
     unknown: UnknownNode
     tells: bool
-    _thread: "OneThread" = field(init=False, factory=lambda: OneThread(_PATIENCE))
+    _thread: "OneThread" = field(init=False, factory=lambda: OneThread())
 
     async def __call__(self, machine: Machine) -> Found:
         """Look now, on a machine with these nodes. Raises `NoAnswer`."""
@@ -72,7 +72,7 @@ class Looker:
 class OneThread:
     """Runs jobs in a thread, one at a time. Each has `patience` seconds."""
 
-    patience: float
+    patience: float = _PATIENCE
     _turn: trio.CapacityLimiter = field(init=False, factory=lambda: trio.CapacityLimiter(1))
 
     async def run(self, job: Callable[[], T]) -> T:

@@ -205,22 +205,14 @@ def decode_update(data: bytes) -> Update:
 
 
 def encode_update(container_id: str, cpu_set: CpuSet) -> bytes:
-    """UpdateContainerResponse: what a container gets instead of what was asked for."""
-    return message_field(1, _update(container_id, cpu_set))
-
-
-def encode_updates(container_id: str, cpu_set: CpuSet) -> bytes:
-    """UpdateContainersRequest, of one container."""
-    return message_field(1, _update(container_id, cpu_set))
+    """UpdateContainerResponse, and likewise UpdateContainersRequest: what one container gets."""
+    resources = message_field(1, _resources(cpu_set))
+    return message_field(1, text_field(1, container_id) + message_field(2, resources))
 
 
 def decode_failed(data: bytes) -> list[str]:
     """UpdateContainersResponse: the ids of the containers that could not be updated."""
-    return [
-        _texts(value, 1)[1]
-        for number, wire_type, value in fields_of(data, _budget())
-        if number == 1 and wire_type == LENGTH_DELIMITED and isinstance(value, bytes)
-    ]
+    return [_texts(value, 1)[1] for number, value in _delimited(data) if number == 1]
 
 
 def decode_pod(data: bytes) -> Pod:
@@ -282,10 +274,6 @@ def _cpu_set(resources: bytes) -> CpuSet:
 
 def _resources(cpu_set: CpuSet) -> bytes:
     return message_field(2, text_field(6, cpu_set.cpus) + text_field(7, cpu_set.mems))
-
-
-def _update(container_id: str, cpu_set: CpuSet) -> bytes:
-    return text_field(1, container_id) + message_field(2, message_field(1, _resources(cpu_set)))
 
 
 def _entry(data: bytes) -> dict[str, str]:

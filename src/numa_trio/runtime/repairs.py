@@ -16,7 +16,7 @@ from numa_trio.runtime.messages import (
     decode_container,
     decode_failed,
     decode_pod,
-    encode_updates,
+    encode_update,
 )
 from numa_trio.runtime.outcome import Outcome
 from numa_trio.runtime.pinning import Decision
@@ -147,7 +147,7 @@ class Repairs:
 
     async def _change(self, container_id: str, cpu_set: CpuSet) -> str | None:
         """Have a container changed; return why it could not be, if so."""
-        answer = await self.call("UpdateContainers", encode_updates(container_id, cpu_set))
+        answer = await self.call("UpdateContainers", encode_update(container_id, cpu_set))
         if answer.problem or decode_failed(answer.payload):
             return answer.problem or "the runtime does not say why; the container may have ended"
         return None

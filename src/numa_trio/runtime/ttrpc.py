@@ -56,9 +56,8 @@ class _Kind(IntEnum):
 
 
 class Status(IntEnum):
-    """Codes of gRPC that a failed call is answered with."""
+    """Codes of gRPC that a call is refused with."""
 
-    INTERNAL = 13
     UNIMPLEMENTED = 12
 
 
@@ -101,12 +100,9 @@ class _Assembly:
 
         Raises `ProtocolViolation`.
         """
-        if self._skipped:
-            passed = min(self._skipped, len(data))
-            self._skipped -= passed
-            data = data[passed:]
         buffer = self._buffer
         buffer += data
+        self._skip()
         while len(buffer) >= _TTRPC.size:
             length, stream, kind, _flags = _TTRPC.unpack_from(buffer)
             if length > _LONGEST_SKIPPED:
@@ -119,10 +115,14 @@ class _Assembly:
             del buffer[:kept]
             if not whole:
                 self._skipped = length - _BEGINNING
-                passed = min(self._skipped, len(buffer))
-                self._skipped -= passed
-                del buffer[:passed]
+                self._skip()
             yield stream, kind, message, whole
+
+    def _skip(self) -> None:
+        """Drop what has come of a message that is too long."""
+        passed = min(self._skipped, len(self._buffer))
+        self._skipped -= passed
+        del self._buffer[:passed]
 
 
 @define
