@@ -21,6 +21,7 @@ from numa_trio.agent.monitor.observation import Observer
 from numa_trio.agent.monitor.routes import Routes
 from numa_trio.agent.outages import warn_of_outages
 from numa_trio.agent.plugin_scope import PluginScope, supervise
+from numa_trio.agent.service_manager import ServiceManager
 from numa_trio.agent.settling import settle
 from numa_trio.agent.status import ResourceStatus
 from numa_trio.kubelet.device_checkpoint import (
@@ -55,8 +56,8 @@ _LONGEST_COUNTED = "numa-1023-memory"
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def run_agent(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT.
+async def run_agent(settings: Settings, manager: ServiceManager | None = None) -> None:
+    """Run until SIGTERM or SIGINT, and tell the service manager of it, if there is one.
 
     Raises `BadConfiguration` or `SysfsRootMissing` at once; whatever else goes wrong is logged,
     shown and tried again.
@@ -66,12 +67,14 @@ async def run_agent(settings: Settings) -> None:
     def stop(number: int) -> None:
         if not running.cancel_called:
             log.info("%s: stopping", signal.Signals(number).name)
+            if manager:
+                manager.stopping()
             running.cancel()
 
     with _on_signals(stop), running:
         async with open_bridge(), trio.open_nursery() as nursery:
             nursery.start_soon(settle)
-            await Agent(settings).run()
+            await Agent(settings, manager).run()
     log.info("Stopped")
 
 
@@ -97,8 +100,9 @@ def _on_signals(react: Callable[[int], None]) -> Iterator[None]:
 class Agent:
     """All that the agent consists of; it runs inside an open bridge."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, manager: ServiceManager | None = None) -> None:
         self.settings = settings
+        self.manager = manager
         self.directory = choose_directory(settings.socket_dir)
         check_socket_paths(self.directory.path, settings.instance)
         if settings.counted:
@@ -147,6 +151,9 @@ class Agent:
                 log.info("Removed sockets of earlier instances: %s", ", ".join(removed))
             await nursery.start(self.watch.run)
             nursery.start_soon(supervise, self.kubelet_socket, self.scope)
+            if self.manager:
+                self.manager.ready()
+                nursery.start_soon(self.manager.follow, self.resources)
             nursery.start_soon(warn_of_outages, self.resources)
             nursery.start_soon(self.discovery.follow)
             if self.nearness:

@@ -53,6 +53,7 @@ def main(_arguments: argparse.Namespace) -> int:
     import trio
 
     from numa_trio.agent.service import run_agent
+    from numa_trio.agent.service_manager import ServiceManager
     from numa_trio.commands.limits import AGENT, allow_open_files
     from numa_trio.commands.terminal import complain
     from numa_trio.exception_groups import flattened
@@ -71,7 +72,7 @@ def main(_arguments: argparse.Namespace) -> int:
         for remark in unknown:
             logging.getLogger(__name__).warning("%s", remark)
         allow_open_files(AGENT)
-        trio.run(run_agent, settings)
+        trio.run(run_agent, settings, ServiceManager.of(os.environ))
     except* (BadConfiguration, SysfsRootMissing) as problems:
         complain(
             "\n".join(["numa-trio: bad configuration:", *map(str, flattened(problems)), *unknown])
