@@ -14,6 +14,7 @@ from attrs import define, field
 
 from numa_trio.agent.looking import Found, Looker
 from numa_trio.agent.service import Agent
+from numa_trio.agent.service_manager import ServiceManager
 from numa_trio.agent.status import Phase
 from numa_trio.kubelet.plugin_socket import PluginSocket
 from numa_trio.kubelet.rpc.loop import open_bridge
@@ -64,7 +65,13 @@ class Rig:
     nursery: trio.Nursery
     agents: list[RunningAgent] = field(factory=list)
 
-    async def start_agent(self, *, in_thread: bool = False, **settings: str) -> RunningAgent:
+    async def start_agent(
+        self,
+        *,
+        in_thread: bool = False,
+        manager: ServiceManager | None = None,
+        **settings: str,
+    ) -> RunningAgent:
         """Start an agent; it need not be registered when this returns.
 
         It looks at the host as soon as it would, or `in_thread`, for which no virtual clock waits.
@@ -76,7 +83,7 @@ class Rig:
             "NUMA_CAPACITY": "4",
             **settings,
         }
-        agent = Agent(load_settings(variables))
+        agent = Agent(load_settings(variables), manager)
         if agent.nearness and not in_thread:
             agent.nearness.look = _in_this_thread(agent.nearness.look)
         started = RunningAgent(agent, trio.CancelScope(), trio.Event())

@@ -152,7 +152,6 @@ class Agent:
             await nursery.start(self.watch.run)
             nursery.start_soon(supervise, self.kubelet_socket, self.scope)
             if self.manager:
-                self.manager.ready()
                 nursery.start_soon(self.manager.follow, self.resources)
             nursery.start_soon(warn_of_outages, self.resources)
             nursery.start_soon(self.discovery.follow)

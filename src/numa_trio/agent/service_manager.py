@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _MICROSECONDS = 1_000_000
 _SHORTEST_WATCHDOG = 0.1  # seconds
+_READY_AGAIN = 0.1  # seconds; without this message we are ended when our time to start is over
 
 
 @define(eq=False)
@@ -57,16 +58,17 @@ class ServiceManager:
             address = "\0" + address[1:]
         return cls(address, _watchdog(variables))
 
-    def ready(self) -> None:
-        """The agent watches for kubelet: what needs it there first may start."""
-        self._tell("READY=1")
-
     def stopping(self) -> None:
         """The agent was told to stop."""
         self._tell("STOPPING=1")
 
     async def follow(self, resources: AdvertisedResources) -> NoReturn:
-        """Tell how many resources kubelet watches, and that the agent lives, until cancelled."""
+        """The agent watches for kubelet from now on: what needs it there first may start.
+
+        Then tell how many resources kubelet watches, and that the agent lives, until cancelled.
+        """
+        while not self._tell("READY=1"):
+            await trio.sleep(_READY_AGAIN)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_alive)
             self._tell_status(resources)
@@ -87,18 +89,18 @@ class ServiceManager:
         status = advertised.status
         while True:
             self._tell_status(resources)
-            streaming = status.phase is Phase.STREAMING
-            await status.until(lambda: (status.phase is Phase.STREAMING) is not streaming)
+            await status.until(lambda: status.phase is Phase.STREAMING)
+            self._tell_status(resources)
+            await status.until(lambda: status.phase is not Phase.STREAMING)
 
     def _tell_status(self, resources: AdvertisedResources) -> None:
         streaming = sum(each.status.phase is Phase.STREAMING for each in resources)
         text = f"kubelet holds the stream of {streaming} of {len(resources)} resources"
-        if text != self._told:
+        if text != self._told and self._tell(f"STATUS={text}"):
             self._told = text
-            self._tell(f"STATUS={text}")
 
-    def _tell(self, line: str) -> None:
-        """Send it; a socket that is full or gone is logged once and never waited for."""
+    def _tell(self, line: str) -> bool:
+        """Whether it was sent; a socket that is full or gone is logged once and not waited for."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.setblocking(False)
@@ -107,8 +109,9 @@ class ServiceManager:
             if str(problem) != self._trouble:
                 self._trouble = str(problem)
                 log.warning("Cannot tell the service manager: %s", problem)
-        else:
-            self._trouble = None
+            return False
+        self._trouble = None
+        return True
 
 
 def _watchdog(variables: Mapping[str, str]) -> float | None:
