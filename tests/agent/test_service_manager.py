@@ -144,7 +144,7 @@ async def test_service_manager_does_not_listen(
     manager = manager_of(systemd.variables | {"WATCHDOG_USEC": "2000000"})
     async with trio.open_nursery() as nursery:
         nursery.start_soon(manager.follow, AdvertisedResources())
-        await trio.sleep(3600)
+        await trio.sleep(3600.5)
         assert caplog.text.count("Cannot tell the service manager") == 1
         assert "WATCHDOG=1" in systemd.heard()
         await trio.sleep(2)
