@@ -21,6 +21,7 @@ OVERLAYS = KUSTOMIZE / "overlays"
 COUNTING = KUSTOMIZE / "components/counting"
 NEAR = KUSTOMIZE / "components/near"
 RUNTIME = KUSTOMIZE / "components/runtime"
+HOST_SERVICE = KUSTOMIZE / "components/host-service"
 
 
 def parse_arguments(words: list[str]) -> argparse.Namespace:
@@ -62,6 +63,7 @@ def components(arguments: argparse.Namespace) -> tuple[Path, ...]:
         COUNTING: not arguments.without_counting,
         NEAR: not arguments.without_near,
         RUNTIME: arguments.with_runtime,
+        HOST_SERVICE: True,
     }
     return tuple(component for component, with_it in chosen.items() if with_it)
 

@@ -190,7 +190,12 @@ class FakeCluster:
                 crowd = self.crowds.get(label.removeprefix("app="))
                 return {"items": crowd.look() if crowd else []}
             case ["pods", *_]:
-                running = [node for node in self.nodes if node.plugin_runs]
+                ignored = Fault.LABEL_IGNORED in self.faults
+                running = [
+                    node
+                    for node in self.nodes
+                    if node.plugin_runs or (node.host_service and ignored)
+                ]
                 return {"items": [self._plugin_pod(node) for node in running]}
             case ["pod", name, *_]:
                 return self.pods[name]

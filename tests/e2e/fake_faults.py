@@ -18,6 +18,8 @@ class Fault(StrEnum):
     NOBODY_COMES_IN = "the scheduler does not see that a pod has left"
     WAITS_FOR_OTHER = "pods wait for another resource, of nearly the same name"
     MACHINE_FULL = "the machine's CPUs are taken, whatever the NUMA node has"
+    LABEL_IGNORED = "the DaemonSet runs where the host runs the plugin"
+    NO_HOST_SERVICE = "no plugin runs on the host whose node has the label"
     NO_HEALTH = "numa-trio health dies in the plugin's pod"
     RUNTIME_AWAY = "the container runtime has no socket for its plugins"
     RUNTIME_PINS_NO_CPUS = "the container runtime pins no container's CPUs"

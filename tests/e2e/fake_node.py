@@ -9,6 +9,7 @@ from e2e.fake_faults import Fault
 from e2e.fake_near import FakeNear, Wiring, wired
 from e2e.fake_runtime import FakeRuntime
 from e2e.kubectl import Json
+from e2e.objects import HOST_SERVICE
 from e2e.pods import TELL_PINNING
 from numa_trio.topology.lists import format_list
 
@@ -40,6 +41,11 @@ class FakeNode:
     pins: bool = False  # whether NUMA_NRI is on
     pool: frozenset[int] = frozenset()  # of the static CPU Manager, if not all CPUs are in it
     faults: frozenset[Fault] = frozenset()
+    host_service: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.host_service:
+            self.plugin_runs, self.served = False, 40
 
     @property
     def near(self) -> FakeNear:
@@ -103,7 +109,7 @@ class FakeNode:
         total = {name: count or 100 for name, count in slots.items()}
         status = {"capacity": {"cpu": 4, **total}, "allocatable": {"cpu": 3, **usable, **counted}}
         return {
-            "metadata": {"name": self.name},
+            "metadata": {"name": self.name, "labels": self._labels()},
             "status": {
                 kind: {
                     resource if resource == "cpu" else f"numa-align/{resource}": str(count)
@@ -113,8 +119,12 @@ class FakeNode:
             },
         }
 
+    def _labels(self) -> dict[str, str]:
+        return {HOST_SERVICE: "true"} if self.host_service else {}
+
     def _slots(self) -> dict[str, int]:
-        if not self.plugin_runs:
+        by_host = self.host_service and Fault.NO_HOST_SERVICE not in self.faults
+        if not (self.plugin_runs or by_host):
             return {}
         slots = {f"numa-{id_}": self.served for id_, cpus in self.numa_nodes.items() if cpus}
         names = [*self.near.nodes(), *(["nowhere"] if Fault.NOWHERE_OFFERED in self.faults else [])]

@@ -10,6 +10,7 @@ from attrs import Factory, define, field
 from e2e.burstable import burstable, read_pinning
 from e2e.cluster import Cluster, Machine, Outcome
 from e2e.deployment import Plugin
+from e2e.host_service import host_service
 from e2e.keeper import Keeper, keeper_probes
 from e2e.near import near, near_slots
 from e2e.overfull import overfull
@@ -49,7 +50,10 @@ class Journey:
             "plugin rolls out", "cluster", judge(bool(pods), f"ready on {len(pods)} nodes")
         )
         for name in self.cluster.node_names():
-            if name not in pods:
+            if self.cluster.node(name).host_service:
+                yield from host_service(self.cluster, name, name in pods, self._run_on)
+                pods.pop(name, None)
+            elif name not in pods:
                 yield Result("all other checks", name, skip("no pod of the plugin runs here"))
         machines = [self.cluster.machine(plugin, name, pods[name]) for name in sorted(pods)]
         yield from self._slots("allocatable = capacity", machines, plan.capacity)
@@ -85,8 +89,11 @@ class Journey:
         return all(each.finding.verdict is not Verdict.FAILED for each in results) or None
 
     def _run(self, machine: Machine, probe: Probe, *init: Probe) -> Outcome:
+        return self._run_on(machine.name, probe, *init)
+
+    def _run_on(self, node: str, probe: Probe, *init: Probe) -> Outcome:
         name = f"probe-{next(self._numbers)}"
-        return self.cluster.run_pod(self._make.probe(name, machine.name, probe, init=init))
+        return self.cluster.run_pod(self._make.probe(name, node, probe, init=init))
 
     def _placements(self, machine: Machine) -> Iterator[Result]:
         """A pod on each NUMA node has its CPUs, its memory and its name from there."""

@@ -9,6 +9,9 @@ from attrs import field, frozen
 from e2e.kubectl import Json
 from numa_trio.topology.lists import format_list, parse_list
 
+# The label of a node whose host runs the plugin: the component host-service.
+HOST_SERVICE = "numa-trio/host-service"
+
 # apimachinery pkg/api/resource: how a count is shortened (1000 becomes 1k).
 _SUFFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 _COUNT = re.compile(r"([0-9]+)([kMG]?)")
@@ -27,7 +30,8 @@ class ClusterNode:
     """A node of the cluster: its slots by NUMA node, as kubelet reports them.
 
     `counted_cpus` are those that kubelet could give away, where the plugin counts them. `near_…`
-    is the same by name, for what is near something.
+    is the same by name, for what is near something. `host_service`: its label says that the host
+    runs the plugin, and the DaemonSet leaves it out.
     """
 
     name: str
@@ -37,6 +41,7 @@ class ClusterNode:
     near_capacity: Mapping[str, int] = field(factory=dict)
     near_allocatable: Mapping[str, int] = field(factory=dict)
     near_counted_cpus: Mapping[str, int] = field(factory=dict)
+    host_service: bool = False
 
 
 def parse_node(node: Json, domain: str) -> ClusterNode:
@@ -51,6 +56,7 @@ def parse_node(node: Json, domain: str) -> ClusterNode:
         near_capacity=_by_name(capacity, domain),
         near_allocatable=_by_name(allocatable, domain),
         near_counted_cpus=_by_name(allocatable, domain, "-cpu"),
+        host_service=node["metadata"].get("labels", {}).get(HOST_SERVICE) == "true",
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.__main__ import COUNTING, NEAR, RUNTIME, components, parse_arguments
+from e2e.__main__ import COUNTING, HOST_SERVICE, NEAR, RUNTIME, components, parse_arguments
 from e2e.fake_cluster import FakeCluster
 from e2e.fake_faults import Fault
 from e2e.fake_node import FakeNode
@@ -199,7 +199,7 @@ def test_a_name_near_two_nodes_counts_nothing() -> None:
 )
 def test_components_can_be_chosen(words: list[str], expected: tuple[Path, ...]) -> None:
     """Without a word, all are deployed but that which needs something of the cluster's runtime."""
-    assert components(parse_arguments(words)) == expected
+    assert components(parse_arguments(words)) == (*expected, HOST_SERVICE)
     assert all((component / "kustomization.yaml").exists() for component in expected)
 
 
