@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from capabilities import forsake_capabilities
+from capabilities import confine_to, forsake_capabilities, own_mounts
 
 PATIENCE = 60.0  # seconds; only a slow machine ever needs more than one
 
@@ -24,14 +24,24 @@ def prompt_end() -> float:
 class AgentProcess:
     """`numa-trio run` on a socket directory; leave the context to kill it.
 
-    If it is not `capable` it has no Linux capability, as in the shipped manifests.
+    If it is not `capable` it has no Linux capability, as in the shipped manifests. If it is
+    `confined` it can write to the directory only, as under the shipped unit.
     """
 
-    def __init__(self, socket_dir: Path, *, capable: bool = True, **settings: str) -> None:
+    def __init__(
+        self, socket_dir: Path, *, capable: bool = True, confined: bool = False, **settings: str
+    ) -> None:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("NUMA_")
         }
         environment |= {"NUMA_SOCKET_DIR": str(socket_dir), "NUMA_HTTP_ADDR": "", **settings}
+
+        def before_exec() -> None:
+            if confined and own_mounts():
+                confine_to(socket_dir)
+            if not capable:
+                forsake_capabilities()
+
         self.log: list[dict[str, Any]] = []
         self._logged = threading.Condition()
         self.process = subprocess.Popen(
@@ -39,7 +49,7 @@ class AgentProcess:
             env=environment,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=None if capable else forsake_capabilities,
+            preexec_fn=before_exec,
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()

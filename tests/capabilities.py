@@ -13,6 +13,7 @@ _VERSION_3 = 0x20080522
 _DATA = struct.Struct("6I")  # twice effective, permitted, inheritable: capset(2)
 _PR_CAPBSET_DROP = 24
 _CLONE_NEWNS = 0x00020000
+_MS_RDONLY, _MS_REMOUNT = 1, 32
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 1 << 18
 _MNT_DETACH = 2
 
@@ -60,6 +61,14 @@ def own_mounts() -> bool:
 
 def bind_mount(source: Path, target: Path) -> None:
     _call(_LIBC.mount(os.fsencode(source), os.fsencode(target), None, _MS_BIND, None))
+
+
+def confine_to(directory: Path) -> None:
+    """Of all that lies beside this directory, nothing can be written: in mounts of our own."""
+    bind_mount(directory.parent, directory.parent)
+    bind_mount(directory, directory)
+    flags = _MS_REMOUNT | _MS_BIND | _MS_RDONLY
+    _call(_LIBC.mount(None, os.fsencode(directory.parent), None, flags, None))
 
 
 def unmount(target: Path) -> None:

@@ -3,6 +3,7 @@
 Every test is a row of the fault matrix in docs/reliability.md.
 """
 
+import shutil
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -62,6 +63,42 @@ async def test_permission_lost_and_restored(tmp_path: Path, back: float) -> None
             assert rig.allocatable() == dict.fromkeys(RESOURCES, 0)
             rig.directory.chmod(0o750)
             await rig.everything_allocatable(within=back)
+
+
+async def test_directory_made_anew_where_only_it_could_be_written(
+    tmp_path: Path, back: float
+) -> None:
+    """`kubeadm reset` under the shipped unit: the agent ends, and systemd starts it anew."""
+    in_own_mounts(lambda: None)  # skips the test where mounting is not permitted
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(str(tmp_path / "notify"))
+
+    def agent_of(rig: Rig) -> AgentProcess:
+        return AgentProcess(
+            rig.directory,
+            capable=False,
+            confined=True,
+            NOTIFY_SOCKET=str(tmp_path / "notify"),
+            NUMA_SYSFS_ROOT=str(rig.sysfs),
+            NUMA_CAPACITY="4",
+        )
+
+    with notify:
+        async with open_rig(tmp_path) as rig:
+            await rig.kubelet.start()
+            with agent_of(rig) as agent:
+                await rig.everything_allocatable(within=PATIENCE)
+                await rig.kubelet.stop()
+                shutil.rmtree(rig.directory)
+                await trio.to_thread.run_sync(agent.wait_for_log, "does not exist yet")
+                await rig.kubelet.start()
+                status = await trio.to_thread.run_sync(partial(agent.process.wait, PATIENCE))
+                assert status == 0
+                assert "is read-only for this process" in agent.messages()[-2]
+            with agent_of(rig):
+                await rig.everything_allocatable(within=PATIENCE)
+                await rig.restart_kubelet()
+                await rig.everything_allocatable(within=back)
 
 
 async def test_directory_removed_while_a_plugin_holds_it(

@@ -23,6 +23,7 @@ from numa_trio.agent.outages import warn_of_outages
 from numa_trio.agent.plugin_scope import PluginScope, supervise
 from numa_trio.agent.service_manager import ServiceManager
 from numa_trio.agent.settling import settle
+from numa_trio.agent.shut_out import shut_out
 from numa_trio.agent.status import ResourceStatus
 from numa_trio.kubelet.device_checkpoint import (
     CheckpointUnreadable,
@@ -75,6 +76,7 @@ async def run_agent(settings: Settings, manager: ServiceManager | None = None) -
         async with open_bridge(), trio.open_nursery() as nursery:
             nursery.start_soon(settle)
             await Agent(settings, manager).run()
+            nursery.cancel_scope.cancel()
     log.info("Stopped")
 
 
@@ -128,7 +130,7 @@ class Agent:
         self.nearness = self._nearness()
 
     async def run(self) -> None:
-        """Discover the nodes and offer them to kubelet until cancelled."""
+        """Discover the nodes and offer them to kubelet, until cancelled or shut out."""
         async with trio.open_nursery() as nursery:
             if address := self.settings.http_addr:
                 counts = HttpCounts()
@@ -153,6 +155,7 @@ class Agent:
             nursery.start_soon(supervise, self.kubelet_socket, self.scope)
             if self.manager:
                 nursery.start_soon(self.manager.follow, self.resources)
+                nursery.start_soon(self._end_when_shut_out, nursery.cancel_scope)
             nursery.start_soon(warn_of_outages, self.resources)
             nursery.start_soon(self.discovery.follow)
             if self.nearness:
@@ -161,6 +164,15 @@ class Agent:
                 nursery.start_soon(self.counting.follow)
             if self.runtime:
                 nursery.start_soon(self.runtime.follow)
+
+    async def _end_when_shut_out(self, running: trio.CancelScope) -> None:
+        await shut_out(self.directory.path, self.watch)
+        log.warning(
+            "%s was replaced, and the new one is read-only for this process: ending, for the"
+            " service manager to start it anew",
+            self.directory.path,
+        )
+        running.cancel()
 
     def _counting(self) -> Counting:
         chosen = choose_pod_resources_socket(self.settings.pod_resources_socket)

@@ -1,0 +1,34 @@
+"""Notices that the directory of the sockets cannot be written any more, but by a fresh start.
+
+A service manager that lets a service write to one directory mounts this one into a file system that
+is read-only for it. Where the directory is removed and made again, as by `kubeadm reset` and
+`kubeadm join`, the service sees the new one, but the mount has gone with the old one.
+"""
+
+import os
+from pathlib import Path
+
+from numa_trio.kubelet.watch import DirectoryWatch
+
+
+async def shut_out(directory: Path, watch: DirectoryWatch) -> None:
+    """Return when the directory could be written and lies on a read-only mount now.
+
+    One that is read-only from the beginning is no reason to start again: that would not help.
+    """
+    before = False
+    while True:
+        change = watch.next_change()
+        read_only = _is_read_only(directory)
+        if before and read_only:
+            return
+        before = before or read_only is False
+        await change.wait()
+
+
+def _is_read_only(directory: Path) -> bool | None:
+    """None where it cannot be told, as while there is no such directory."""
+    try:
+        return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
+    except OSError:
+        return None
