@@ -53,10 +53,14 @@ def test_it_comes_back_whatever_happens() -> None:
 
 
 def test_only_the_directory_of_kubelets_plugins_can_be_written() -> None:
-    """It is made where it is missing, or the unit could not start before the first kubelet."""
+    """Where it is missing it is made first, before the first kubelet: hence the minus sign.
+
+    Without it the command that makes the directory would already fail.
+    """
     service = UNIT["Service"]
     assert service["ProtectSystem"] == "strict"
-    assert service["ReadWritePaths"] == str(STANDARD_DIRECTORY)
+    assert service["ReadWritePaths"] == f"-{STANDARD_DIRECTORY}"
+    assert service["TemporaryFileSystem"] == "/run:ro"
     assert service["ExecStartPre"] == f"+/bin/mkdir -p -m 0750 {STANDARD_DIRECTORY}"
 
 

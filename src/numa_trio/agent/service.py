@@ -166,7 +166,7 @@ class Agent:
                 nursery.start_soon(self.runtime.follow)
 
     async def _end_when_shut_out(self, running: trio.CancelScope) -> None:
-        await shut_out(self.directory.path, self.watch)
+        await shut_out(self.kubelet_socket.path, self.watch)
         log.warning(
             "%s was replaced, and the new one is read-only for this process: ending, for the"
             " service manager to start it anew",

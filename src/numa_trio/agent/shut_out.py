@@ -11,19 +11,28 @@ from pathlib import Path
 from numa_trio.kubelet.watch import DirectoryWatch
 
 
-async def shut_out(directory: Path, watch: DirectoryWatch) -> None:
-    """Return when the directory could be written and lies on a read-only mount now.
+async def shut_out(kubelet_socket: Path, watch: DirectoryWatch) -> None:
+    """Return when kubelet is there, but its directory, which could be written, is read-only now.
 
-    One that is read-only from the beginning is no reason to start again: that would not help.
+    One that is read-only from the beginning is no reason to start again: that would not help. Nor
+    is one without kubelet's socket, which somebody may be about to remove.
     """
     before = False
     while True:
         change = watch.next_change()
-        read_only = _is_read_only(directory)
-        if before and read_only:
+        read_only = _is_read_only(kubelet_socket.parent)
+        if before and read_only and _exists(kubelet_socket):
             return
         before = before or read_only is False
         await change.wait()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        os.stat(path)  # noqa: PTH116  cheaper than Path.stat
+    except OSError:
+        return False
+    return True
 
 
 def _is_read_only(directory: Path) -> bool | None:
