@@ -14,7 +14,6 @@ from deploy.manifests import (
     OVERLAYS,
     PARAMETERS,
     REPOSITORY,
-    root_directories,
 )
 from deploy.near_pods import NEAR_LET_IN, NEAR_REFUSED
 from deploy.pods import Object, container, pod
@@ -166,23 +165,11 @@ def test_pages_of_clouds_say_what_is_known(distribution: str) -> None:
     assert "single-numa-node" in page
 
 
-@pytest.mark.parametrize("distribution", ["k0s", "k3s", "kubeadm", "microk8s", "rke2"])
-def test_unit_has_the_directory_of_the_page(distribution: str) -> None:
-    """The command of the page installs the unit with the state file where the page has it."""
+@pytest.mark.parametrize("distribution", ["eks", "k0s", "k3s", "kubeadm", "microk8s", "rke2"])
+def test_pages_lead_to_the_unit_for_the_reboot(distribution: str) -> None:
+    """Where a node takes systemd units, the page says which one `Static` needs."""
     page = (REPOSITORY / f"docs/distributions/{distribution}.md").read_text()
-    (command,) = re.findall(r"^((?:cp|sed) .*?)\nsystemctl enable", page, re.MULTILINE | re.DOTALL)
-    unit = "deploy/systemd/kubelet-memory-state.service"
-    assert unit in command
-    if command.startswith("cp"):
-        text = (REPOSITORY / unit).read_text()
-    else:
-        filtered = command.partition("\\\n")[0]
-        text = subprocess.run(
-            ["sh", "-c", filtered], cwd=REPOSITORY, capture_output=True, text=True, check=True
-        ).stdout
-    assert re.findall(r"rm -f (\S+)$", text, re.MULTILINE) == [
-        f"{root_directories()[distribution]}/memory_manager_state"
-    ]
+    assert "[numa-trio-memory-state](../memory-state.md)" in page
 
 
 def test_smoke_test_is_a_pod_that_the_rules_let_in(policy: ValidatingPolicy) -> None:
