@@ -24,6 +24,7 @@ COMPONENTS = {
     "host-service": OLDEST,
     "host-sys": "1.31",
     "init-container-policy": "1.36",
+    "memory-state": OLDEST,
     "monitoring": OLDEST,
     "near": OLDEST,
     "near-file": OLDEST,
