@@ -15,8 +15,8 @@ from e2e.pods import KUBELET_SERVICES
 from numa_trio.kubelet.directory import STANDARD_DIRECTORY
 from numa_trio.settings import load_settings, unknown_variables
 
-UNIT = read(UNITS / "numa-trio.service")
-HANDOVER = read(UNITS / "numa-trio-handover.service")
+UNIT = read((UNITS / "numa-trio.service").read_text())
+HANDOVER = read((UNITS / "numa-trio-handover.service").read_text())
 
 # What the handover's unit may have of its own; all else is as in the unit that it stands in for.
 ITS_OWN = {

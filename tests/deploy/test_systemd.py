@@ -76,8 +76,14 @@ def test_a_drop_in_names_another_root_directory_everywhere() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", sorted(UNITS.glob("*.service")), ids=lambda unit: unit.name)
-def test_systemd_takes_it(unit: Path) -> None:
-    """Systemd's own check finds nothing to say, and the unit is exposed little: 2.0 of 10."""
+def test_systemd_takes_it(unit: Path, tmp_path: Path) -> None:
+    """Systemd's own check finds nothing to say, and the unit is exposed little: 2.0 of 10.
+
+    What only a package installs is replaced by a program that is there.
+    """
+    text = unit.read_text().replace("=/usr/bin/numa-trio ", "=/bin/true ")
+    unit = tmp_path / unit.name
+    unit.write_text(text)
     analyze = shutil.which("systemd-analyze")
     assert analyze, "this test needs systemd-analyze, of Debian's package systemd"
     found = subprocess.run(
