@@ -76,16 +76,18 @@ async def admit(node: Node, pod: Pod, plugins: Plugins) -> Verdict:
 
 
 async def admit_again(node: Node, pods: Sequence[Pod], plugins: Plugins) -> list[Verdict]:
-    """Admit pods that run, in this order, as kubelet does after its start.
+    """Admit the pods that were there before, in this order, as kubelet does after its start.
 
-    Their sidecars and app containers run, their other init containers have ended. What a refused
-    pod has is free only after the last one: until then kubelet does not know which pods there are.
+    Their sidecars and app containers run, their other init containers have ended. Of the pods that
+    are `down` no container runs; what they have is theirs if the plugin still has it. What a
+    refused pod has is free only after the last one: until then kubelet does not know which pods
+    there are.
     """
     node.restart()
     verdicts: list[Verdict] = []
     try:
         for pod in pods:
-            running = {c.name for c in pod.containers if c.kind is not ContainerKind.INIT}
+            running = _running_containers(node, pod)
             verdicts.append(await _admit(node, pod, plugins, running))
     finally:
         for verdict in verdicts:
@@ -94,6 +96,12 @@ async def admit_again(node: Node, pods: Sequence[Pod], plugins: Plugins) -> list
         for pod in pods[len(verdicts) :]:  # kubelet ended before it came to them: they run on
             node.pods[pod.uid] = pod
     return verdicts
+
+
+def _running_containers(node: Node, pod: Pod) -> set[str]:
+    if pod.uid in node.down:
+        return set()
+    return {c.name for c in pod.containers if c.kind is not ContainerKind.INIT}
 
 
 async def _admit(node: Node, pod: Pod, plugins: Plugins, running: Collection[str] = ()) -> Verdict:

@@ -18,10 +18,11 @@ from attrs import define, field
 
 from numa_trio.kubelet.directory import KUBELET_SOCKET
 from numa_trio.kubelet.rpc.registration_server import serve_registration
-from numa_trio.simulator.admission import Verdict, admit, admit_again
+from numa_trio.simulator.admission import Verdict, admit
 from numa_trio.simulator.cpus import SimulatedMachine
 from numa_trio.simulator.device_directory import listen_anew, remembered_devices, sockets_in
 from numa_trio.simulator.events import Event, EventKind, EventLog
+from numa_trio.simulator.known_pods import admit_known_pods
 from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.node import Node, Placement
 from numa_trio.simulator.plugin_connections import PluginConnections
@@ -30,7 +31,7 @@ from numa_trio.workloads.pod import Pod
 
 WIPE_TO_LISTEN = 0.02  # seconds from deleting the sockets to the new kubelet.sock
 SERVE_AGAIN = 1.0  # seconds from the end of the server to its new socket, where serving failed
-ADMIT_AGAIN = 2.0  # seconds from kubelet.sock to the admission of the running pods; 2.4 were seen
+ADMIT_AGAIN = 2.0  # seconds from kubelet.sock to the admission of known pods; 2.4 were seen
 
 _DEFAULTS = KubeletConfig()
 
@@ -56,7 +57,8 @@ class _Life:
 class KubeletStandIn:
     """Kubelet on one directory. `node` and its pods outlive it; `log` has all that happened.
 
-    `admit_again` is how many seconds after its socket is there it admits the running pods again.
+    `admit_again` is how many seconds after its socket is there it admits again the pods that are
+    there already, whether they run or a reboot has ended them.
     """
 
     directory: Path
@@ -105,6 +107,16 @@ class KubeletStandIn:
         await life.over.wait()
         self.log.record(EventKind.STOPPED)
 
+    async def reboot(self) -> None:
+        """Go down with the machine: kubelet ends if it runs, and all containers; files stay.
+
+        When it is started, it admits the pods anew: with the devices that the checkpoint has for
+        them, if their plugin offers these by then. Who is refused has failed for good.
+        """
+        if self.running:
+            await self.stop()
+        self.node.reboot()
+
     async def recreate_socket(self, pause: float = SERVE_AGAIN) -> None:
         """Lose the server and serve again on a new kubelet.sock; plugins stay connected."""
         life = self._life_of_now()
@@ -116,7 +128,7 @@ class KubeletStandIn:
     async def admit(self, pod: Pod) -> Verdict:
         """Place a pod and start its containers, or reject it; one pod at a time.
 
-        The pods that ran before kubelet's start come first. Raises `KubeletIsDown`.
+        The pods that were there before kubelet's start come first. Raises `KubeletIsDown`.
         """
         await self._life_of_now().admitted_again.wait()
         async with self._admission:
@@ -134,15 +146,15 @@ class KubeletStandIn:
             return verdict
 
     async def admitted_again(self) -> Sequence[Verdict]:
-        """What became of the pods that ran when kubelet started, once it has looked at them.
+        """What became of the pods that were there when kubelet started, once it has looked at them.
 
-        A pod that it refused is killed: its devices, CPUs and memory are free. Raises
-        `KubeletIsDown`.
+        A pod that it refused is killed if it ran, and never started else: its devices, CPUs and
+        memory are free. Raises `KubeletIsDown`.
         """
         life = self._life_of_now()
         await life.admitted_again.wait()
         if self._life is not life:
-            raise KubeletIsDown("kubelet stopped before it had admitted the running pods again")
+            raise KubeletIsDown("kubelet stopped before it had admitted the pods again")
         return tuple(life.again)
 
     def remove(self, pod: Pod) -> None:
@@ -184,7 +196,7 @@ class KubeletStandIn:
                 if not self.node.pods:
                     admitted_again.set()
                 task_status.started(life)
-                await self._admit_running_pods(life)
+                await self._admit_known_pods(life)
                 await trio.sleep_forever()
         finally:
             admitted_again.set()  # or those who wait would wait for ever
@@ -202,16 +214,12 @@ class KubeletStandIn:
         finally:
             life.server_over.set()
 
-    async def _admit_running_pods(self, life: _Life) -> None:
+    async def _admit_known_pods(self, life: _Life) -> None:
         await trio.sleep(self.admit_again)
         async with self._admission:
             if life.admitted_again.is_set():
                 return
-            running = tuple(self.node.pods.values())
-            life.again += await admit_again(self.node, running, life.connections)
-            for verdict in life.again:
-                kind = EventKind.ADMITTED_AGAIN if verdict.admitted else EventKind.KILLED
-                self.log.record(kind, verdict.pod.name, verdict.message or "")
+            life.again += await admit_known_pods(self.node, life.connections, self.log)
             life.admitted_again.set()
 
     def _life_of_now(self) -> _Life:
@@ -230,14 +238,25 @@ async def open_kubelet(
     admit_again: float = ADMIT_AGAIN,
     on_event: Callable[[Event], None] | None = None,
     pod_resources: Path | None = None,
+    pods: Sequence[Pod] = (),
+    containers_run: bool = True,
 ) -> AsyncIterator[KubeletStandIn]:
     """A kubelet that is not started yet, and stopped at the end; needs the bridge to be open.
 
     With `disconnect_trap` and `admit_again` as `PluginConnections` and `KubeletStandIn` have them.
     `pod_resources` is where it serves that API, on a new socket in each life; None: nowhere.
+
+    `pods` are those that the API server has for this node when kubelet first starts, in the order
+    of their creation, without those that have ended or were refused. They are admitted again, with
+    the devices that the checkpoint in the directory has for their uid, as after a restart of
+    kubelet; or if no `containers_run`, as after a reboot.
+
     Raises `KubeletWillNotStart` if a real one would not run on this machine.
     """
     node = Node.create(machine, config)
+    node.pods.update({pod.uid: pod for pod in pods})
+    if not containers_run:
+        node.reboot()
     async with trio.open_nursery() as nursery:
         yield KubeletStandIn(
             directory,

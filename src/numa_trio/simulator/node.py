@@ -1,5 +1,6 @@
 """A node of the cluster as kubelet sees it: what the machine has, and which pods use it."""
 
+from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Self
@@ -56,7 +57,11 @@ class Shortfall:
 
 @define
 class Node:
-    """The resource managers of kubelet, and the pods that were admitted."""
+    """The resource managers of kubelet, and the pods that were admitted.
+
+    `down` are the pods, by uid, whose containers a reboot ended and that were not started since;
+    `restarts` counts how often each pod was started again.
+    """
 
     machine: SimulatedMachine
     config: KubeletConfig
@@ -64,6 +69,8 @@ class Node:
     memory: MemoryManager
     devices: DeviceManager
     pods: dict[str, Pod] = field(factory=dict)
+    down: set[str] = field(factory=set)
+    restarts: Counter[str] = field(factory=Counter)
 
     @classmethod
     def create(cls, machine: SimulatedMachine, config: KubeletConfig) -> Self:
@@ -154,6 +161,7 @@ class Node:
     def release(self, pod: Pod) -> None:
         """Take a pod off the node, or what it got before it was refused."""
         self.pods.pop(pod.uid, None)
+        self.down.discard(pod.uid)
         self.cpus.release(pod)
         self.memory.release(pod)
         self.devices.release(pod)
@@ -161,6 +169,13 @@ class Node:
     def started(self, pod: Pod) -> None:
         """All containers of the pod have been started, so its ordinary init containers ended."""
         self.memory.free_init_containers(pod)
+        if pod.uid in self.down:
+            self.down.discard(pod.uid)
+            self.restarts[pod.uid] += 1
+
+    def reboot(self) -> None:
+        """End the containers of all pods; what they have is written down, and stays theirs."""
+        self.down.update(self.pods)
 
     def restart(self) -> None:
         """Start kubelet anew: no pod is admitted yet, but containers keep what they have."""
