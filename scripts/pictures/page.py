@@ -15,7 +15,8 @@ from attrs import evolve
 from numa_trio.commands.simulate_near import with_near
 from numa_trio.commands.simulate_options import add_arguments
 from numa_trio.commands.simulate_plan import read_setup
-from numa_trio.simulator.trial import Record, open_trial
+from numa_trio.simulator.record import Record
+from numa_trio.simulator.trial import open_trial
 from numa_trio.workloads.manifest import load_manifests
 
 _CHROMIUM = (

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import frozen
 
+from numa_trio.simulator.record import Observer
 from numa_trio.simulator.report import as_object, print_report
 from numa_trio.simulator.scenario_report import print_scenario, scenario_as_object
 from numa_trio.simulator.scenario_run import play
 from numa_trio.simulator.scenarios import Scenario
 from numa_trio.simulator.simulation import Plan, simulate
-from numa_trio.simulator.trial import AGENT_LOG, Observer, Setup
+from numa_trio.simulator.trial import AGENT_LOG, Setup
 from numa_trio.simulator.wired import WiredStory, play_wired
 from numa_trio.simulator.wired_report import print_wired, wired_as_object
 

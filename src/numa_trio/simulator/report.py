@@ -15,9 +15,10 @@ from numa_trio.simulator.expected import Expected
 from numa_trio.simulator.judging import Judged
 from numa_trio.simulator.node import Node, Placement
 from numa_trio.simulator.pods_text import nodes_of_cpus, print_pods, remarks
+from numa_trio.simulator.record import Record
 from numa_trio.simulator.room import room_of
 from numa_trio.simulator.simulation import Plan, Report, Round
-from numa_trio.simulator.trial import Record, Setup
+from numa_trio.simulator.trial import Setup
 from numa_trio.topology.lists import format_list
 
 

@@ -9,8 +9,9 @@ from attrs import define, field, frozen
 from numa_trio.exception_groups import flattened
 from numa_trio.simulator.admission import UNSCHEDULABLE, Verdict
 from numa_trio.simulator.agent_child import AgentFailed
+from numa_trio.simulator.record import Observer, Record
 from numa_trio.simulator.scenarios import Scenario, Step
-from numa_trio.simulator.trial import Observer, Record, Setup, TookTooLong, Trial, open_trial
+from numa_trio.simulator.trial import Setup, TookTooLong, Trial, open_trial
 from numa_trio.workloads.pod import Pod
 
 

@@ -14,8 +14,9 @@ from numa_trio.simulator.admission import Verdict
 from numa_trio.simulator.agent_child import AgentFailed
 from numa_trio.simulator.expected import Expected
 from numa_trio.simulator.judging import Judged, judge
+from numa_trio.simulator.record import Observer, Record
 from numa_trio.simulator.room import room_of
-from numa_trio.simulator.trial import Observer, Record, Setup, TookTooLong, Trial, open_trial
+from numa_trio.simulator.trial import Setup, TookTooLong, Trial, open_trial
 from numa_trio.workloads.pod import ContainerKind, Pod
 
 KUBELET_DOWN = 0.5  # seconds between the end of kubelet and its new start
@@ -110,13 +111,13 @@ class _Run:
         hold, trial = self.plan.hold_agent, self.trial
         trial.observer.waiting("kubelet to come back")
         await trial.kubelet.stop()
-        if hold is not None:
+        if hold is not None and trial.agent is not None:
             os.kill(trial.agent, signal.SIGSTOP)
             trial.tell("the agent is held back")
         await trio.sleep(KUBELET_DOWN)
         await trial.kubelet.start()
         listening = trio.current_time()
-        if hold is not None:
+        if hold is not None and trial.agent is not None:
             await trio.sleep(hold)
             os.kill(trial.agent, signal.SIGCONT)
             trial.tell("the agent goes on")

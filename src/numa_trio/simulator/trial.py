@@ -4,21 +4,19 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, frozen
 
-from numa_trio.kubelet.directory import KUBELET_SOCKET
 from numa_trio.kubelet.rpc.loop import open_bridge
 from numa_trio.simulator.admission import Verdict, scheduler_verdict
 from numa_trio.simulator.agent_child import agent_child
 from numa_trio.simulator.cpus import SimulatedMachine
-from numa_trio.simulator.events import Event, EventKind
 from numa_trio.simulator.expectation import broken_promises, differences
 from numa_trio.simulator.ideal import IdealCluster, Offer
 from numa_trio.simulator.kubelet import ADMIT_AGAIN, KubeletStandIn, open_kubelet
 from numa_trio.simulator.kubelet_config import KubeletConfig
+from numa_trio.simulator.record import Notes, Observer, Record
 from numa_trio.simulator.sysfs_tree import write_sysfs
 from numa_trio.simulator.wiring_tree import write_host
 from numa_trio.workloads.pod import Pod
@@ -28,33 +26,15 @@ WAIT_LIMIT = 60.0  # seconds that any one thing may take; only a busy machine ne
 AGENT_LOG = "agent.log"
 SOCKET_DIR = "sockets"
 _POD_RESOURCES = "pod-resources.sock"
+_SYSFS = "sys"
+_HOST = "host"
 
 _INTERVAL = "1"  # seconds between two questions of the agent to the pod-resources API
 _STARTING = 11.0  # so long the agent does not trust a kubelet that has just started
 
-_TOLD = {
-    EventKind.LISTENING: "kubelet listens on {subject}",
-    EventKind.LISTED: "{subject}: {detail}",
-    EventKind.REFUSED: "kubelet refuses to register {subject}: {detail}",
-    EventKind.DISCONNECTED: "{subject} lost its plugin",
-    EventKind.STOPPED: "kubelet was killed; kubelet.sock stays behind, dead",
-    EventKind.KILLED: "{subject} was running and is killed: {detail}",
-    EventKind.NOT_STARTED: "{subject} could not be started: {detail}",
-}
-
 
 class TookTooLong(Exception):
     """Something did not happen within the limit."""
-
-
-class Observer(Protocol):
-    """Whoever watches a simulation."""
-
-    def happened(self, seconds: float, what: str) -> None:
-        """Something happened, so many seconds after the beginning."""
-
-    def waiting(self, what: str) -> None:
-        """From now on this is being waited for."""
 
 
 @frozen
@@ -76,26 +56,52 @@ class Setup:
     admit_again: float = ADMIT_AGAIN
 
 
-@define
-class Record:
-    """What happened, by seconds since the beginning, and what was not as it should be."""
-
-    timeline: list[tuple[float, str]] = field(factory=list)
-    problems: list[str] = field(factory=list)
-
-
 @define(eq=False)
 class Trial:
-    """A running agent, whose process is `agent`, with its kubelet, and the `ideal` of both."""
+    """A kubelet, the agent if one runs, and the `ideal` of both. Its files are in a `directory`.
 
+    `agent` is the agent's process. `prefix` is that of problems from now on.
+    """
+
+    setup: Setup
+    directory: Path
     kubelet: KubeletStandIn
-    agent: int
     ideal: IdealCluster
-    pod_resources: Path
     observer: Observer
-    _notes: "_Notes"
-    prefix: str = ""  # of problems from now on
+    _notes: Notes
+    agent: int | None = None
+    prefix: str = ""
     _diverged: bool = False
+
+    @asynccontextmanager
+    async def run_agent(self, log: str = AGENT_LOG, **variables: str) -> AsyncIterator[None]:
+        """The agent, as long as the context lasts, with these variables besides the setup's.
+
+        Its log is the file `log` of the directory. It is a problem if it leaves sockets behind.
+        Raises `AgentFailed`.
+        """
+        sockets = self.kubelet.directory
+        environment = {
+            **self.setup.variables,
+            "NUMA_SOCKET_DIR": str(sockets),
+            **_roots(self.setup, self.directory),
+            "NUMA_POD_RESOURCES_SOCKET": str(self._pod_resources),
+            "NUMA_POD_RESOURCES_INTERVAL": _INTERVAL,
+            **variables,
+        }
+        async with agent_child(environment, self.directory / log) as self.agent:
+            self.tell(f"the agent was started as process {self.agent}")
+            for remark in self.setup.remarks:
+                self.tell(remark)
+            for name, reason in self.ideal.reasons.items():
+                self.tell(f"{name} cannot be counted: {reason}")
+            yield
+            self.observer.waiting("the agent to end")
+        self.agent = None
+        self.tell("the agent ended after SIGTERM")
+        left = sorted(path.name for path in sockets.glob("numa-*.sock"))
+        if left:
+            self.complain(f"the agent left its sockets behind: {', '.join(left)}")
 
     def tell(self, what: str) -> None:
         """Note something that happened now."""
@@ -106,6 +112,13 @@ class Trial:
         known = set(self._notes.record.problems)
         new = (each for each in problems if each not in known)
         self._notes.record.problems += (self.prefix + each for each in new)
+
+    async def start_kubelet(self) -> None:
+        """Start a kubelet that looks as if it had run for long: the agent asks it at once."""
+        await self.kubelet.start()
+        if self.setup.offer.counted:
+            for socket in (self.kubelet.socket_path, self._pod_resources):
+                _make_older(socket)
 
     async def create(self, pod: Pod) -> Verdict:
         """Have a pod scheduled and admitted, and the agent look at what it got."""
@@ -157,7 +170,11 @@ class Trial:
     def trust_kubelet(self) -> None:
         """Have the agent ask kubelet from now on, although it has just started."""
         if self.ideal.offer.counted:
-            _make_older(self.pod_resources)
+            _make_older(self._pod_resources)
+
+    @property
+    def _pod_resources(self) -> Path:
+        return self.directory / _POD_RESOURCES
 
     async def _admit(self, pod: Pod) -> Verdict:
         with trio.move_on_after(WAIT_LIMIT):
@@ -168,70 +185,46 @@ class Trial:
         )
 
 
-@define(eq=False)
-class _Notes:
-    record: Record
-    observer: Observer
-    _start: float = field(factory=trio.current_time)
+@asynccontextmanager
+async def open_server(
+    setup: Setup, directory: Path, observer: Observer, record: Record
+) -> AsyncIterator[Trial]:
+    """A kubelet that is not started yet, and no agent; what happens is noted in the `record`.
 
-    def tell(self, what: str) -> None:
-        seconds = trio.current_time() - self._start
-        self.record.timeline.append((seconds, what))
-        self.observer.happened(seconds, what)
-
-    def on_event(self, event: Event) -> None:
-        if text := _TOLD.get(event.kind):
-            self.tell(text.format(subject=event.subject, detail=event.detail))
+    Sockets are in `SOCKET_DIR` of the `directory`, the agent's log is in `AGENT_LOG`.
+    """
+    notes = Notes(record, observer)
+    ideal = IdealCluster.create(setup.machine, setup.config, setup.offer)
+    if setup.sysfs_root is None:
+        write_sysfs(directory / _SYSFS, setup.machine)
+        write_host(directory / _HOST, directory / _SYSFS, setup.machine.wiring)
+    async with (
+        open_bridge(),
+        open_kubelet(
+            directory / SOCKET_DIR,
+            setup.machine,
+            setup.config,
+            admit_again=setup.admit_again,
+            on_event=notes.on_event,
+            pod_resources=directory / _POD_RESOURCES if setup.offer.counted else None,
+        ) as kubelet,
+    ):
+        yield Trial(setup, directory, kubelet, ideal, observer, notes)
 
 
 @asynccontextmanager
 async def open_trial(
     setup: Setup, directory: Path, observer: Observer, record: Record
 ) -> AsyncIterator[Trial]:
-    """Start kubelet and the agent; ends both, and says in the `record` what the agent left.
+    """A server as `open_server` has it, with kubelet and the agent at work; ends both.
 
-    Sockets are in `SOCKET_DIR` of the `directory`, the log is in `AGENT_LOG`. Raises `AgentFailed`
-    and `TookTooLong`.
+    Raises `AgentFailed` and `TookTooLong`.
     """
-    notes = _Notes(record, observer)
-    ideal = IdealCluster.create(setup.machine, setup.config, setup.offer)
-    sockets, pod_resources = directory / SOCKET_DIR, directory / _POD_RESOURCES
-    async with (
-        open_bridge(),
-        open_kubelet(
-            sockets,
-            setup.machine,
-            setup.config,
-            admit_again=setup.admit_again,
-            on_event=notes.on_event,
-            pod_resources=pod_resources if setup.offer.counted else None,
-        ) as kubelet,
-    ):
-        await kubelet.start()
-        if setup.offer.counted:
-            for socket in (sockets / KUBELET_SOCKET, pod_resources):
-                _make_older(socket)
-        variables = {
-            **setup.variables,
-            "NUMA_SOCKET_DIR": str(sockets),
-            **_roots(setup, directory),
-            "NUMA_POD_RESOURCES_SOCKET": str(pod_resources),
-            "NUMA_POD_RESOURCES_INTERVAL": _INTERVAL,
-        }
-        async with agent_child(variables, directory / AGENT_LOG) as agent:
-            trial = Trial(kubelet, agent, ideal, pod_resources, observer, notes)
-            trial.tell(f"the agent was started as process {agent}")
-            for remark in setup.remarks:
-                trial.tell(remark)
-            for name, reason in ideal.reasons.items():
-                trial.tell(f"{name} cannot be counted: {reason}")
+    async with open_server(setup, directory, observer, record) as trial:
+        await trial.start_kubelet()
+        async with trial.run_agent():
             await trial.wait_for_resources("the agent to register its resources")
             yield trial
-            observer.waiting("the agent to end")
-        notes.tell("the agent ended after SIGTERM")
-    left = sorted(path.name for path in sockets.glob("numa-*.sock"))
-    if left:
-        record.problems.append(f"the agent left its sockets behind: {', '.join(left)}")
 
 
 def _make_older(socket: Path) -> None:
@@ -244,7 +237,4 @@ def _roots(setup: Setup, directory: Path) -> dict[str, str]:
     """Where the agent finds the machine."""
     if setup.sysfs_root is not None:
         return {"NUMA_SYSFS_ROOT": str(setup.sysfs_root)}
-    sysfs, host = directory / "sys", directory / "host"
-    write_sysfs(sysfs, setup.machine)
-    write_host(host, sysfs, setup.machine.wiring)
-    return {"NUMA_SYSFS_ROOT": str(sysfs), "NUMA_HOST_ROOT": str(host)}
+    return {"NUMA_SYSFS_ROOT": str(directory / _SYSFS), "NUMA_HOST_ROOT": str(directory / _HOST)}

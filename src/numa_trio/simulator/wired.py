@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import trio
-from attrs import define, evolve, field, frozen
+from attrs import evolve, frozen
 
 from numa_trio.near.source import NearSource
 from numa_trio.plugin.resource import NumaResource
@@ -11,9 +11,10 @@ from numa_trio.settings import BadConfiguration, load_settings
 from numa_trio.simulator.counted_pods import with_counts
 from numa_trio.simulator.ideal import Offer
 from numa_trio.simulator.near_offer import look_at, near_offer
+from numa_trio.simulator.record import Named, Observer
 from numa_trio.simulator.scenario_run import Phase, ScenarioReport, play
 from numa_trio.simulator.scenarios import Scenario, Step, container_for, room_of_nodes
-from numa_trio.simulator.trial import Observer, Setup
+from numa_trio.simulator.trial import Setup
 from numa_trio.simulator.wiring import Attached, Kind, with_addresses
 from numa_trio.topology.lists import format_list
 from numa_trio.workloads.pod import ContainerKind, Pod
@@ -81,7 +82,7 @@ async def play_wired(
     for server in story.servers:
         folder = directory / server.name
         folder.mkdir()
-        named = _Named(server.name, observer, after=trio.current_time() - start)
+        named = Named(server.name, observer, after=trio.current_time() - start)
         report = await play(story.scenario, server.setup, folder, named)
         found = [*report.problems, *misplaced(story, server, report)]
         report.problems = [f"{server.name}: {problem}" for problem in found]
@@ -131,18 +132,3 @@ def _server(name: str, node: int, setup: Setup) -> Server:
 def _step(name: str, slots: NumaResource, offer: Offer) -> Step:
     pod = with_counts(Pod(name, (container_for("app", 1, ContainerKind.APP, slots),)), offer)
     return Step(f"{name} is created", creates=(pod,))
-
-
-@define
-class _Named:
-    """Tells an observer what happens on one server, which began so many seconds `after` others."""
-
-    name: str
-    observer: Observer
-    after: float = field(kw_only=True)
-
-    def happened(self, seconds: float, what: str) -> None:
-        self.observer.happened(self.after + seconds, f"{self.name}: {what}")
-
-    def waiting(self, what: str) -> None:
-        self.observer.waiting(f"{what}, on {self.name}")
