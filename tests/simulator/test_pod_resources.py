@@ -77,6 +77,18 @@ async def test_init_containers_are_left_out_and_sidecars_come_first() -> None:
     assert wide.node.cpus.shared == {0, 1, 2, 3, 7}
 
 
+async def test_pods_are_unknown_from_a_reboot_until_they_are_admitted() -> None:
+    """What they had stays theirs, and kubelet does not list it before it has looked at them."""
+    wide = cluster(TWO_NODES)
+    admitted = (await wide.admit(container(numa=[1]))).pod
+    wide.node.reboot()
+
+    assert holdings_of(wide.node) == ()
+    assert wide.node.cpus.shared == {0, 1, 2, 3, 5, 6, 7}
+    wide.node.started(admitted)
+    assert [each.cpus for each in holdings_of(wide.node)] == [{4}]
+
+
 async def test_a_block_may_span_nodes() -> None:
     """Memory that no single node has is told with all of its nodes."""
     wide = cluster(TWO_NODES, Policy.RESTRICTED)

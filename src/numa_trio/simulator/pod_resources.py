@@ -25,9 +25,15 @@ def allocatable_of(node: Node) -> Allocatable:
 
 
 def holdings_of(node: Node) -> tuple[ContainerHoldings, ...]:
-    """The answer to List: sidecars and app containers; ordinary init containers are left out."""
+    """The answer to List: sidecars and app containers; ordinary init containers are left out.
+
+    Of pods that a reboot ended kubelet knows nothing until it admits them.
+    """
     return tuple(
-        _holdings(node, pod, container) for pod in node.pods.values() for container in _listed(pod)
+        _holdings(node, pod, container)
+        for pod in node.pods.values()
+        if pod.uid not in node.down
+        for container in _listed(pod)
     )
 
 
