@@ -68,7 +68,8 @@ def _simulate(job: "Job", directory: Path, arguments: argparse.Namespace) -> int
     from numa_trio.commands.watcher import Watcher, terminal_may_be_gone
 
     as_json = arguments.output == "json"
-    timeline = sys.stderr if as_json or arguments.scenario else sys.stdout
+    a_table = arguments.scenario or arguments.reboot
+    timeline = sys.stderr if as_json or a_table else sys.stdout
     console = open_console(timeline)
     with Watcher(console) as watcher:
         result = trio.run(run_job, job, directory, watcher)

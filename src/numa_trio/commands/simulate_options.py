@@ -51,6 +51,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " app. Or (wired) of two servers whose disks hang on different NUMA nodes",
     )
     parser.add_argument(
+        "--reboot",
+        action="store_true",
+        help="instead of a restart of kubelet, a reboot of the server: once with the agent as a"
+        " DaemonSet, once as a service of the host, and what becomes of the pods of each",
+    )
+    parser.add_argument(
+        "--daemonset-delay",
+        type=_seconds,
+        metavar="SECONDS",
+        help="with --reboot: from the admission of the pods until the container of the DaemonSet's"
+        " pod is started (default: 3)",
+    )
+    parser.add_argument(
         "--counted",
         choices=["cpu", "cpu,memory"],
         help="what is counted of each NUMA node as a resource of its own (default: NUMA_COUNTED,"
@@ -117,7 +130,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=2.0,
         metavar="SECONDS",
-        help="from the new kubelet.sock until kubelet admits the running pods again (default: 2)",
+        help="from the new kubelet.sock until kubelet admits again the pods that are there already"
+        " (default: 2)",
     )
     parser.add_argument(
         "--hold-agent",
@@ -137,7 +151,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = (
         "Exit status: 0 if every pod of --pod that asks for a NUMA node is pinned there, or came"
-        " out as --expect says, and the agent did its part; 1 if not; 2 for a bad file or"
+        " out as --expect says, and the agent did its part; with --reboot, if it came too late for"
+        " each pod that asks for a NUMA node as a DaemonSet, and for none as a service of the host;"
+        " 1 if not; 2 for a bad file or"
         " configuration; 129, 130 or 143 if SIGHUP, SIGINT (Ctrl-C) or SIGTERM ended it. The agent"
         " takes its other settings from the environment, as `numa-trio run` does."
     )

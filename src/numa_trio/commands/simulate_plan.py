@@ -18,6 +18,8 @@ from numa_trio.simulator.ideal import Offer
 from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.machine_file import load_machine, shipped_machines
 from numa_trio.simulator.node import Node
+from numa_trio.simulator.reboot import DAEMONSET_DELAY, RebootStory
+from numa_trio.simulator.reboot_pods import reboot_pods
 from numa_trio.simulator.scenarios import Scenario, plan_scenario
 from numa_trio.simulator.simulation import Plan
 from numa_trio.simulator.sysfs_tree import read_simulated_machine
@@ -26,6 +28,7 @@ from numa_trio.simulator.wired import WiredStory, plan_wired
 from numa_trio.topology.lists import MalformedText, parse_list
 from numa_trio.workloads.fields import BadFile
 from numa_trio.workloads.manifest import load_manifests
+from numa_trio.workloads.pod import Pod
 
 _HOST = "host"
 _USUAL_MACHINE = "two-node-server"
@@ -73,8 +76,14 @@ def read_setup(arguments: argparse.Namespace) -> Setup:
     )
 
 
-def read_plan(arguments: argparse.Namespace, setup: Setup) -> Plan | Scenario | WiredStory:
-    """The pods that are to run over a restart of kubelet, or the scenario that was asked for."""
+def read_plan(
+    arguments: argparse.Namespace, setup: Setup
+) -> Plan | Scenario | WiredStory | RebootStory:
+    """The pods that are to run over a restart of kubelet, or what was asked for instead."""
+    if arguments.reboot:
+        return _reboot(arguments, setup)
+    if arguments.daemonset_delay is not None:
+        raise BadConfiguration("--daemonset-delay is about a reboot: give --reboot too")
     if arguments.scenario:
         return _scenario(arguments, setup)
     if not arguments.pod:
@@ -82,11 +91,31 @@ def read_plan(arguments: argparse.Namespace, setup: Setup) -> Plan | Scenario | 
             raise BadConfiguration("--expect is about pods of your own: give --pod too")
         pods = builtin_pods(setup.machine, setup.offer)
         return Plan(setup, pods, hold_agent=arguments.hold_agent)
+    pods = _own_pods(arguments)
+    return Plan(setup, pods, expected_of(arguments, pods), arguments.hold_agent)
+
+
+def _own_pods(arguments: argparse.Namespace) -> tuple[Pod, ...]:
     manifests = load_manifests(arguments.pod, arguments.replicas)
     for line in manifests.remarks:
         complain(line)
-    expected = expected_of(arguments, manifests.pods)
-    return Plan(setup, manifests.pods, expected, arguments.hold_agent)
+    return manifests.pods
+
+
+def _reboot(arguments: argparse.Namespace, setup: Setup) -> RebootStory:
+    given = {
+        "--scenario": arguments.scenario,
+        "--expect": arguments.expect,
+        "--hold-agent": arguments.hold_agent is not None,
+    }
+    if stray := [option for option in given if given[option]]:
+        raise BadConfiguration(
+            f"{stray[0]} has no meaning for a reboot, which has a course of its own: leave out"
+            f" {stray[0]} or --reboot"
+        )
+    pods = _own_pods(arguments) if arguments.pod else reboot_pods(setup)
+    delay = arguments.daemonset_delay
+    return RebootStory(setup, pods, DAEMONSET_DELAY if delay is None else delay)
 
 
 def _scenario(arguments: argparse.Namespace, setup: Setup) -> Scenario | WiredStory:

@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import frozen
 
+from numa_trio.simulator.reboot import (
+    BEFORE_LOG,
+    Deployment,
+    RebootStory,
+    play_reboot,
+)
+from numa_trio.simulator.reboot_report import print_reboot, reboot_as_object
 from numa_trio.simulator.record import Observer
 from numa_trio.simulator.report import as_object, print_report
 from numa_trio.simulator.scenario_report import print_scenario, scenario_as_object
@@ -43,13 +50,15 @@ class Job:
     """What is to be done, and with which machine, kubelet and agent."""
 
     setup: Setup
-    plan: Plan | Scenario | WiredStory
+    plan: Plan | Scenario | WiredStory | RebootStory
 
     @property
     def setups(self) -> dict[str, Setup]:
         """What each folder of the directory is for; one without a name is the directory itself."""
         if isinstance(self.plan, WiredStory):
             return {server.name: server.setup for server in self.plan.servers}
+        if isinstance(self.plan, RebootStory):
+            return {each.slug: self.setup for each in Deployment}
         return {"": self.setup}
 
     async def run(self, directory: Path, observer: Observer) -> Result:
@@ -58,6 +67,8 @@ class Job:
         logs = {"The agent's log": directory / AGENT_LOG}
         if isinstance(plan, WiredStory):
             return await _run_wired(plan, directory, observer)
+        if isinstance(plan, RebootStory):
+            return await _run_reboot(plan, directory, observer)
         if isinstance(plan, Scenario):
             outcome = await play(plan, setup, directory, observer)
             return Result(
@@ -87,6 +98,21 @@ async def _run_wired(story: WiredStory, directory: Path, observer: Observer) -> 
         {
             f"The agent's log on {server.name}": directory / server.name / AGENT_LOG
             for server in story.servers
+        },
+    )
+
+
+async def _run_reboot(story: RebootStory, directory: Path, observer: Observer) -> Result:
+    reports = await play_reboot(story, directory, observer)
+    return Result(
+        [problem for report in reports.values() for problem in report.problems],
+        [line for report in reports.values() for line in report.unmet],
+        partial(reboot_as_object, story, reports),
+        partial(print_reboot, story, reports),
+        {
+            f"The agent's log as a {each}{when}": directory / each.slug / name
+            for each in Deployment
+            for when, name in ((", before the reboot", BEFORE_LOG), ("", AGENT_LOG))
         },
     )
 

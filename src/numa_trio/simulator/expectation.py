@@ -1,6 +1,6 @@
 """In what a verdict on a pod is not the expected one, or not what the pod's manifest asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import evolve
 
@@ -10,7 +10,7 @@ from numa_trio.simulator.cpu_policy import whole_cpus
 from numa_trio.simulator.cpus import SimulatedMachine
 from numa_trio.simulator.node import Placement
 from numa_trio.topology.lists import format_list
-from numa_trio.workloads.pod import Container, Pod
+from numa_trio.workloads.pod import Container, ContainerKind, Pod
 
 _OF_HOST = "NUMA_HOST_NODE_"  # such variables say what a node of the host has
 
@@ -31,6 +31,20 @@ def differences(expected: Verdict, seen: Verdict) -> list[str]:
         for planned, now in zip(expected.placements, seen.placements, strict=True)
         if _comparable(planned) != _comparable(now)
     ]
+
+
+def lasting(verdict: Verdict) -> Mapping[str, object]:
+    """What the containers have that run on: their own CPUs, bound memory and devices."""
+    return {
+        placement.container.name: (
+            placement.cpus if placement.exclusive else "shared",
+            placement.memory_nodes,
+            placement.devices,
+            placement.environment,
+        )
+        for placement in verdict.placements
+        if placement.container.kind is not ContainerKind.INIT
+    }
 
 
 def broken_promises(

@@ -19,6 +19,7 @@ from numa_trio.plugin.messages import ContainerAllocation, PreferredAllocationRe
 from numa_trio.plugin.resource import NumaResource
 from numa_trio.simulator.admission import Verdict, admit, admit_again, scheduler_verdict
 from numa_trio.simulator.cpus import SimulatedMachine
+from numa_trio.simulator.devices import DeviceManager
 from numa_trio.simulator.kubelet_config import KubeletConfig
 from numa_trio.simulator.node import Node
 from numa_trio.simulator.pod_resources import allocatable_of, holdings_of
@@ -112,6 +113,28 @@ class IdealCluster:
         """What kubelet says of the running pods after its restart."""
         plugins = _PerfectPlugins(self._resources)
         verdicts = await admit_again(self.node, tuple(self.node.pods.values()), plugins)
+        self._look()
+        return tuple(verdicts)
+
+    async def reboot(self, *, in_time: bool) -> tuple[Verdict, ...]:
+        """What kubelet says of the pods after a reboot, and whether the plugins were `in_time`.
+
+        They are there afterwards in any case.
+        """
+        node = self.node
+        node.reboot()
+        node.devices = DeviceManager(node.numa_nodes, node.devices.allocations)
+        for resource in self.resources:
+            node.devices.expect(resource.name)
+            if in_time:
+                self._put(resource)
+        verdicts = await admit_again(
+            node, tuple(node.pods.values()), _PerfectPlugins(self._resources)
+        )
+        for pod in list(node.pods.values()):
+            node.started(pod)
+        for resource in self.resources:
+            self._put(resource)
         self._look()
         return tuple(verdicts)
 

@@ -12,12 +12,13 @@ from attrs import define, field, frozen
 from numa_trio.exception_groups import flattened
 from numa_trio.simulator.admission import Verdict
 from numa_trio.simulator.agent_child import AgentFailed
+from numa_trio.simulator.expectation import lasting
 from numa_trio.simulator.expected import Expected
 from numa_trio.simulator.judging import Judged, judge
 from numa_trio.simulator.record import Observer, Record
 from numa_trio.simulator.room import room_of
 from numa_trio.simulator.trial import Setup, TookTooLong, Trial, open_trial
-from numa_trio.workloads.pod import ContainerKind, Pod
+from numa_trio.workloads.pod import Pod
 
 KUBELET_DOWN = 0.5  # seconds between the end of kubelet and its new start
 
@@ -140,7 +141,7 @@ class _Run:
                     f"{name} ran when kubelet was restarted, and was killed with"
                     f" {verdict.reason}: {verdict.message}"
                 )
-            elif _lasting(verdict) != self._lasting_before(verdict):
+            elif lasting(verdict) != self._lasting_before(verdict):
                 trial.complain(f"{name} did not keep what it had over the restart")
         survivors = sum(verdict.admitted for verdict in self.report.again)
         trial.tell(f"{survivors} of the {len(self.report.again)} pods that ran go on running")
@@ -150,18 +151,4 @@ class _Run:
     def _lasting_before(self, verdict: Verdict) -> Mapping[str, object]:
         first = self.report.rounds[0].verdicts
         (before,) = (each for each in first if each.pod.uid == verdict.pod.uid)
-        return _lasting(before) if verdict.admitted else {}
-
-
-def _lasting(verdict: Verdict) -> Mapping[str, object]:
-    """What the containers have that run on: their own CPUs, bound memory and devices."""
-    return {
-        placement.container.name: (
-            placement.cpus if placement.exclusive else "shared",
-            placement.memory_nodes,
-            placement.devices,
-            placement.environment,
-        )
-        for placement in verdict.placements
-        if placement.container.kind is not ContainerKind.INIT
-    }
+        return lasting(before) if verdict.admitted else {}

@@ -1,8 +1,8 @@
 """The real agent beside the kubelet stand-in, and step for step what should come of it."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import trio
@@ -35,6 +35,15 @@ _STARTING = 11.0  # so long the agent does not trust a kubelet that has just sta
 
 class TookTooLong(Exception):
     """Something did not happen within the limit."""
+
+
+@contextmanager
+def limited(what: str) -> Iterator[None]:
+    """Raise `TookTooLong` if it takes longer than anything may: `what` was not so by then."""
+    with trio.move_on_after(WAIT_LIMIT) as limit:
+        yield
+    if limit.cancelled_caught:
+        raise TookTooLong(f"{what} within {WAIT_LIMIT:g} s")
 
 
 @frozen
@@ -129,7 +138,8 @@ class Trial:
         node, resources = self.kubelet.node, self.ideal.resources
         aligns = node.config.aligns
         self.complain(*broken_promises(node.machine, resources, verdict, aligns=aligns))
-        self._diverged |= planned.admitted is not verdict.admitted
+        if planned.admitted is not verdict.admitted:
+            self.diverged()
         await self.settle()
         return verdict
 
@@ -138,10 +148,14 @@ class Trial:
         self.kubelet.remove(pod)
         self.ideal.remove(pod)
 
+    def diverged(self) -> None:
+        """A pod was treated otherwise than it should be."""
+        self._diverged = True
+
     async def settle(self) -> None:
         """Wait until what is allocatable follows from what pods have.
 
-        Not once a pod was treated otherwise than it should be: there is no telling then.
+        Not once it has diverged: there is no telling then.
         """
         if not self._diverged:
             await self.wait_for_resources("the agent to look at what kubelet has given away")
