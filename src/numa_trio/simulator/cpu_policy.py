@@ -4,7 +4,7 @@ Source: pkg/kubelet/cm/cpumanager/policy_static.go and policy_none.go of Kuberne
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Self
 
@@ -117,6 +117,16 @@ class CpuManager:
         self._reusable.pop(pod.uid, None)
         for container in pod.containers:
             self.shared |= self._exclusive.pop((pod.uid, container.name), frozenset())
+
+    @property
+    def assignments(self) -> Mapping[tuple[str, str], CpuSet]:
+        """The CPUs that containers have for themselves, by the pod's uid and their name."""
+        return self._exclusive
+
+    def assign(self, uid: str, container: str, cpus: CpuSet) -> None:
+        """Note that a container has these CPUs for itself, as the state file says."""
+        self._exclusive[uid, container] = cpus
+        self.shared -= cpus
 
     def restart(self) -> None:
         """Forget what the state file does not hold: which CPUs a pod may use again."""

@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     PRE_STARTED = "PreStartContainer answered"
     CHECKPOINT = "checkpoint written"
     NO_CHECKPOINT = "checkpoint not written"
+    NO_STATE = "state of the CPU and Memory Managers not written"
     ADMITTED = "pod admitted"  # a pod
     REJECTED = "pod rejected"
     ADMITTED_AGAIN = "running pod admitted again"

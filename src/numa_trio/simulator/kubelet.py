@@ -24,6 +24,7 @@ from numa_trio.simulator.device_directory import listen_anew, remembered_devices
 from numa_trio.simulator.events import Event, EventKind, EventLog
 from numa_trio.simulator.known_pods import admit_known_pods
 from numa_trio.simulator.kubelet_config import KubeletConfig
+from numa_trio.simulator.manager_state import restore_managers, write_managers
 from numa_trio.simulator.node import Node, Placement
 from numa_trio.simulator.plugin_connections import PluginConnections
 from numa_trio.simulator.pod_resources_socket import serve_node
@@ -68,6 +69,7 @@ class KubeletStandIn:
     admit_again: float
     _nursery: trio.Nursery
     pod_resources: Path | None = None
+    state: Path | None = None
     _life: _Life | None = None
     _admission: trio.Lock = field(factory=trio.Lock)
 
@@ -84,10 +86,14 @@ class KubeletStandIn:
     async def start(self, *, wipe: bool = True) -> None:
         """Start it: delete every socket in the directory, then listen on a new kubelet.sock.
 
-        Without `wipe` the plugins' sockets stay.
+        Without `wipe` the plugins' sockets stay. Raises `KubeletWillNotStart` if a state file of
+        the CPU or the Memory Manager does not suit the machine.
         """
         if self.running:
             raise RuntimeError("this kubelet runs already")
+        if self.state is not None:
+            restore_managers(self.state, self.node)
+            self._keep()
         self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         self.node.devices, problem = remembered_devices(self.directory, self.node)
         if problem is not None:
@@ -141,6 +147,7 @@ class KubeletStandIn:
                 self.log.record(EventKind.ADMITTED, pod.name)
                 await life.connections.start_containers(verdict)
                 self.node.started(pod)
+                self._keep()
             else:
                 self.log.record(EventKind.REJECTED, pod.name, verdict.message or "")
             return verdict
@@ -160,6 +167,7 @@ class KubeletStandIn:
     def remove(self, pod: Pod) -> None:
         """Delete a pod, whose devices, CPUs and memory are free then."""
         self.node.release(pod)
+        self._keep()
 
     def placements(self, pod: Pod) -> tuple[Placement, ...]:
         """Where the containers of an admitted pod are now: the shared pool may have changed."""
@@ -220,7 +228,16 @@ class KubeletStandIn:
             if life.admitted_again.is_set():
                 return
             life.again += await admit_known_pods(self.node, life.connections, self.log)
+            self._keep()
             life.admitted_again.set()
+
+    def _keep(self) -> None:
+        if self.state is None:
+            return
+        try:
+            write_managers(self.state, self.node)
+        except OSError as problem:  # kubelet goes on, too
+            self.log.record(EventKind.NO_STATE, detail=str(problem))
 
     def _life_of_now(self) -> _Life:
         if self._life is None:
@@ -240,6 +257,7 @@ async def open_kubelet(
     pod_resources: Path | None = None,
     pods: Sequence[Pod] = (),
     containers_run: bool = True,
+    state: Path | None = None,
 ) -> AsyncIterator[KubeletStandIn]:
     """A kubelet that is not started yet, and stopped at the end; needs the bridge to be open.
 
@@ -250,6 +268,9 @@ async def open_kubelet(
     of their creation, without those that have ended or were refused. They are admitted again, with
     the devices that the checkpoint in the directory has for their uid, as after a restart of
     kubelet; or if no `containers_run`, as after a reboot.
+
+    `state` is the directory of `cpu_manager_state` and `memory_manager_state`, which is there
+    already (kubelet's root directory); None: what is whose is known to this object only.
 
     Raises `KubeletWillNotStart` if a real one would not run on this machine.
     """
@@ -266,5 +287,6 @@ async def open_kubelet(
             admit_again,
             nursery,
             pod_resources,
+            state,
         )
         nursery.cancel_scope.cancel()

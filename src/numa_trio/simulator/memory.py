@@ -21,6 +21,9 @@ from numa_trio.workloads.pod import (
 )
 from numa_trio.workloads.resource_names import is_huge_pages
 
+# A resource, the nodes it is on together, and how many bytes.
+Assignment = tuple[str, Nodes, Fraction]
+
 
 class NoMemory(Exception):
     """No set of NUMA nodes may hold what a container needs; the words are kubelet's."""
@@ -59,8 +62,8 @@ class MemoryManager:
         blocks = self._blocks.get((pod.uid, container.name), {})
         return next((block.nodes for block in blocks.values()), frozenset())
 
-    def blocks_of(self, pod: Pod, container: Container) -> list[tuple[str, Nodes, Fraction]]:
-        """What the container has: a resource, the nodes it is on together, and how many bytes."""
+    def blocks_of(self, pod: Pod, container: Container) -> list[Assignment]:
+        """What the container has."""
         blocks = self._blocks.get((pod.uid, container.name), {})
         return [(name, block.nodes, block.size) for name, block in blocks.items()]
 
@@ -111,13 +114,35 @@ class MemoryManager:
         """Return what ordinary init containers still have: once the apps run, they have ended."""
         for container in pod.containers:
             if container.kind is ContainerKind.INIT:
-                self._remove(pod, container)
+                self.remove(pod.uid, container.name)
 
     def release(self, pod: Pod) -> None:
         """Return all memory of a pod."""
         for container in pod.containers:
-            self._remove(pod, container)
+            self.remove(pod.uid, container.name)
         self._reusable = {key: left for key, left in self._reusable.items() if key[0] != pod.uid}
+
+    def remove(self, uid: str, container: str) -> None:
+        """Return the memory of a container."""
+        for name, block in self._blocks.pop((uid, container), {}).items():
+            size = block.size
+            for node in sorted(block.nodes):
+                size -= self.nodes[node].give_back(name, size)
+
+    @property
+    def assignments(self) -> Mapping[tuple[str, str], list[Assignment]]:
+        """What containers have, by the pod's uid and their name."""
+        return {
+            key: [(name, block.nodes, block.size) for name, block in blocks.items()]
+            for key, blocks in self._blocks.items()
+        }
+
+    def assign(self, uid: str, container: str, assignments: Iterable[Assignment]) -> None:
+        """Note that a container has this memory, as the state file says."""
+        blocks = {name: _Block(nodes, Fraction(size)) for name, nodes, size in assignments}
+        for name, block in blocks.items():
+            self._take(block.nodes, name, block.size)
+        self._blocks[uid, container] = blocks
 
     def restart(self) -> None:
         """Forget what the state file does not hold: which memory a pod may use again."""
@@ -197,12 +222,6 @@ class MemoryManager:
     def _take(self, nodes: Nodes, resource: str, amount: Fraction) -> None:
         for node in sorted(nodes):
             amount -= self.nodes[node].take(nodes, resource, amount)
-
-    def _remove(self, pod: Pod, container: Container) -> None:
-        for name, block in self._blocks.pop((pod.uid, container.name), {}).items():
-            size = block.size
-            for node in sorted(block.nodes):
-                size -= self.nodes[node].give_back(name, size)
 
     def _note_reusable(self, pod: Pod, container: Container, blocks: Mapping[str, _Block]) -> None:
         """What later containers may use again of this pod's init containers."""

@@ -53,3 +53,9 @@ class NodeMemory:
         given = min(amount, reserved)
         self._reserved[resource] = reserved - given
         return given
+
+    def restore(self, group: Nodes, assignments: int, reserved: Mapping[str, int]) -> None:
+        """Note how the node is used, as the state file says."""
+        self.group = group
+        self.assignments = assignments
+        self._reserved = {name: Fraction(amount) for name, amount in reserved.items()}

@@ -19,7 +19,7 @@ from numa_trio.simulator.kubelet_config import (
     reserved_memory,
 )
 from numa_trio.simulator.memory import MemoryManager
-from numa_trio.topology.machine import Machine
+from numa_trio.topology.machine import Machine, NumaNode
 from numa_trio.workloads.pod import Container, Pod, Quantities
 from numa_trio.workloads.quantity import binary, milli, whole
 from numa_trio.workloads.resource_names import is_extended_resource
@@ -79,16 +79,8 @@ class Node:
         return cls(
             machine,
             config,
-            CpuManager.reserving(
-                machine.cpus,
-                config.reserved_cpus,
-                full_cores=config.full_pcpus_only,
-                static=config.cpu_manager is CpuManagerPolicy.STATIC,
-            ),
-            MemoryManager.of(
-                _allocatable_memory(machine.machine, config),
-                static=config.memory_manager is MemoryManagerPolicy.STATIC,
-            ),
+            _cpu_manager(machine, config),
+            _memory_manager(machine, config),
             DeviceManager(frozenset(node.id for node in machine.machine.nodes)),
         )
 
@@ -96,6 +88,14 @@ class Node:
     def numa_nodes(self) -> Nodes:
         """All NUMA nodes, with CPUs or without."""
         return self.devices.nodes
+
+    @property
+    def memory_totals(self) -> dict[int, dict[str, int]]:
+        """The bytes of memory, and of each size of huge pages, that each NUMA node has in all."""
+        return {
+            node.id: {"memory": node.memory_bytes or 0, **_huge_pages(node)}
+            for node in self.machine.machine.nodes
+        }
 
     @property
     def distances(self) -> Distances | None:
@@ -177,6 +177,11 @@ class Node:
         """End the containers of all pods; what they have is written down, and stays theirs."""
         self.down.update(self.pods)
 
+    def forget(self) -> None:
+        """Take all CPUs and memory for free: what is whose is to be read from the disk."""
+        self.cpus = _cpu_manager(self.machine, self.config)
+        self.memory = _memory_manager(self.machine, self.config)
+
     def restart(self) -> None:
         """Start kubelet anew: no pod is admitted yet, but containers keep what they have."""
         self.pods.clear()
@@ -184,13 +189,34 @@ class Node:
         self.memory.restart()
 
 
+def _cpu_manager(machine: SimulatedMachine, config: KubeletConfig) -> CpuManager:
+    return CpuManager.reserving(
+        machine.cpus,
+        config.reserved_cpus,
+        full_cores=config.full_pcpus_only,
+        static=config.cpu_manager is CpuManagerPolicy.STATIC,
+    )
+
+
+def _memory_manager(machine: SimulatedMachine, config: KubeletConfig) -> MemoryManager:
+    return MemoryManager.of(
+        _allocatable_memory(machine.machine, config),
+        static=config.memory_manager is MemoryManagerPolicy.STATIC,
+    )
+
+
+def _huge_pages(node: NumaNode) -> dict[str, int]:
+    """The bytes of each size, by the name of the resource."""
+    return {
+        f"hugepages-{binary(size.size_bytes)}": size.size_bytes * size.total
+        for size in node.huge_pages
+    }
+
+
 def _allocatable_memory(machine: Machine, config: KubeletConfig) -> dict[int, Quantities]:
     allocatable: dict[int, Quantities] = {}
     for node in machine.nodes:
-        pages = {
-            f"hugepages-{binary(size.size_bytes)}": Fraction(size.size_bytes * size.total)
-            for size in node.huge_pages
-        }
+        pages = {name: Fraction(size) for name, size in _huge_pages(node).items()}
         kept = reserved_memory(node, config) + sum(pages.values())
         left = max(Fraction(), Fraction(node.memory_bytes or 0) - kept)
         allocatable[node.id] = {"memory": Fraction(int(left)), **pages}

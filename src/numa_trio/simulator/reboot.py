@@ -16,6 +16,7 @@ from numa_trio.exception_groups import flattened
 from numa_trio.simulator.admission import Verdict
 from numa_trio.simulator.agent_child import AgentFailed
 from numa_trio.simulator.expectation import differences, lasting
+from numa_trio.simulator.kubelet_config import KubeletWillNotStart
 from numa_trio.simulator.readiness import open_readiness
 from numa_trio.simulator.record import Named, Observer, Record
 from numa_trio.simulator.trial import Setup, TookTooLong, Trial, limited, open_server
@@ -112,11 +113,11 @@ async def _play(
 ) -> RebootReport:
     report = RebootReport()
     try:
-        async with open_server(story.setup, directory, observer, report) as trial:
+        async with open_server(story.setup, directory, observer, report, on_disk=True) as trial:
             run = _Run(story, deployment, trial, report)
             await run.until_it_goes_down()
             await run.boot()
-    except* (AgentFailed, TookTooLong) as failures:
+    except* (AgentFailed, KubeletWillNotStart, TookTooLong) as failures:
         report.problems += map(str, flattened(failures))
     return report
 

@@ -201,11 +201,12 @@ class Trial:
 
 @asynccontextmanager
 async def open_server(
-    setup: Setup, directory: Path, observer: Observer, record: Record
+    setup: Setup, directory: Path, observer: Observer, record: Record, *, on_disk: bool = False
 ) -> AsyncIterator[Trial]:
     """A kubelet that is not started yet, and no agent; what happens is noted in the `record`.
 
-    Sockets are in `SOCKET_DIR` of the `directory`, the agent's log is in `AGENT_LOG`.
+    Sockets are in `SOCKET_DIR` of the `directory`, the agent's log is in `AGENT_LOG`. With
+    `on_disk` kubelet reads from files there, whenever it starts, which CPUs and memory are whose.
     """
     notes = Notes(record, observer)
     ideal = IdealCluster.create(setup.machine, setup.config, setup.offer)
@@ -221,6 +222,7 @@ async def open_server(
             admit_again=setup.admit_again,
             on_event=notes.on_event,
             pod_resources=directory / _POD_RESOURCES if setup.offer.counted else None,
+            state=directory if on_disk else None,
         ) as kubelet,
     ):
         yield Trial(setup, directory, kubelet, ideal, observer, notes)
