@@ -17,17 +17,14 @@ import trio
 from attrs import define, field
 
 from numa_trio.kubelet.directory import KUBELET_SOCKET
-from numa_trio.kubelet.rpc.registration_server import serve_registration
 from numa_trio.simulator.admission import Verdict, admit
 from numa_trio.simulator.cpus import SimulatedMachine
-from numa_trio.simulator.device_directory import listen_anew, remembered_devices, sockets_in
+from numa_trio.simulator.device_directory import remembered_devices, sockets_in
 from numa_trio.simulator.events import Event, EventKind, EventLog
-from numa_trio.simulator.known_pods import admit_known_pods
 from numa_trio.simulator.kubelet_config import KubeletConfig
+from numa_trio.simulator.kubelet_life import Life
 from numa_trio.simulator.manager_state import restore_managers, write_managers
 from numa_trio.simulator.node import Node, Placement
-from numa_trio.simulator.plugin_connections import PluginConnections
-from numa_trio.simulator.pod_resources_socket import serve_node
 from numa_trio.workloads.pod import Pod
 
 WIPE_TO_LISTEN = 0.02  # seconds from deleting the sockets to the new kubelet.sock
@@ -39,19 +36,6 @@ _DEFAULTS = KubeletConfig()
 
 class KubeletIsDown(Exception):
     """Only a running kubelet can do that."""
-
-
-@define(eq=False)
-class _Life:
-    """One run of kubelet: its connections to plugins, and its Registration server."""
-
-    connections: PluginConnections
-    scope: trio.CancelScope
-    over: trio.Event
-    admitted_again: trio.Event
-    server: trio.CancelScope = field(factory=trio.CancelScope)
-    server_over: trio.Event = field(factory=trio.Event)
-    again: list[Verdict] = field(factory=list)
 
 
 @define(eq=False)
@@ -70,7 +54,7 @@ class KubeletStandIn:
     _nursery: trio.Nursery
     pod_resources: Path | None = None
     state: Path | None = None
-    _life: _Life | None = None
+    _life: Life | None = None
     _admission: trio.Lock = field(factory=trio.Lock)
 
     @property
@@ -103,7 +87,18 @@ class KubeletStandIn:
                 path.unlink(missing_ok=True)
                 self.log.record(EventKind.WIPED, path.name)
         await trio.sleep(WIPE_TO_LISTEN)
-        self._life = await self._nursery.start(self._live)
+        life = Life(
+            self.directory,
+            self.node,
+            self.log,
+            self._admission,
+            self._keep,
+            disconnect_trap=self.disconnect_trap,
+            admit_again=self.admit_again,
+            pod_resources=self.pod_resources,
+        )
+        await self._nursery.start(life.run)
+        self._life = life
 
     async def stop(self) -> None:
         """End it as SIGTERM and SIGKILL do: streams end at once, kubelet.sock stays behind."""
@@ -125,18 +120,14 @@ class KubeletStandIn:
 
     async def recreate_socket(self, pause: float = SERVE_AGAIN) -> None:
         """Lose the server and serve again on a new kubelet.sock; plugins stay connected."""
-        life = self._life_of_now()
-        life.server.cancel()
-        await life.server_over.wait()
-        await trio.sleep(pause)
-        await life.connections.nursery.start(self._serve, life)
+        await self._life_of_now().serve_again(pause)
 
     async def admit(self, pod: Pod) -> Verdict:
         """Place a pod and start its containers, or reject it; one pod at a time.
 
         The pods that were there before kubelet's start come first. Raises `KubeletIsDown`.
         """
-        await self._life_of_now().admitted_again.wait()
+        await self._life_of_now().knows_pods.wait()
         async with self._admission:
             life = self._life_of_now()
             verdict = await admit(self.node, pod, life.connections)
@@ -159,7 +150,7 @@ class KubeletStandIn:
         memory are free. Raises `KubeletIsDown`.
         """
         life = self._life_of_now()
-        await life.admitted_again.wait()
+        await life.knows_pods.wait()
         if self._life is not life:
             raise KubeletIsDown("kubelet stopped before it had admitted the pods again")
         return tuple(life.again)
@@ -189,48 +180,6 @@ class KubeletStandIn:
         """Return as soon as so many devices are allocatable."""
         await self.wait_until(lambda: self.allocatable(resource) == count)
 
-    async def _live(self, *, task_status: trio.TaskStatus[_Life]) -> None:
-        over = trio.Event()
-        admitted_again = trio.Event()
-        try:
-            async with trio.open_nursery() as nursery:
-                connections = PluginConnections(
-                    self.directory, self.node.devices, self.log, nursery, self.disconnect_trap
-                )
-                life = _Life(connections, nursery.cancel_scope, over, admitted_again)
-                await nursery.start(self._serve, life)
-                if self.pod_resources is not None:
-                    await nursery.start(serve_node, self.node, self.pod_resources)
-                if not self.node.pods:
-                    admitted_again.set()
-                task_status.started(life)
-                await self._admit_known_pods(life)
-                await trio.sleep_forever()
-        finally:
-            admitted_again.set()  # or those who wait would wait for ever
-            over.set()
-
-    async def _serve(self, life: _Life, *, task_status: trio.TaskStatus[None]) -> None:
-        listener = listen_anew(self.socket_path)
-        life.server_over = trio.Event()
-        try:
-            with trio.CancelScope() as life.server:
-                self.log.record(EventKind.LISTENING, KUBELET_SOCKET)
-                await serve_registration(
-                    life.connections.register, listener, task_status=task_status
-                )
-        finally:
-            life.server_over.set()
-
-    async def _admit_known_pods(self, life: _Life) -> None:
-        await trio.sleep(self.admit_again)
-        async with self._admission:
-            if life.admitted_again.is_set():
-                return
-            life.again += await admit_known_pods(self.node, life.connections, self.log)
-            self._keep()
-            life.admitted_again.set()
-
     def _keep(self) -> None:
         if self.state is None:
             return
@@ -239,7 +188,7 @@ class KubeletStandIn:
         except OSError as problem:  # kubelet goes on, too
             self.log.record(EventKind.NO_STATE, detail=str(problem))
 
-    def _life_of_now(self) -> _Life:
+    def _life_of_now(self) -> Life:
         if self._life is None:
             raise KubeletIsDown("kubelet has not been started, or was stopped")
         return self._life

@@ -10,16 +10,19 @@ from typing import Self
 from attrs import define, field
 
 from numa_trio.simulator.hints import Hint, Hints, Nodes, hints_for, narrowness
+from numa_trio.simulator.memory_needs import (
+    bound_memory,
+    in_whole_bytes,
+    ordinary_init_containers_before,
+)
 from numa_trio.simulator.memory_nodes import NodeMemory
 from numa_trio.workloads.pod import (
     Container,
     ContainerKind,
     Pod,
-    QosClass,
     Quantities,
     peak_requests,
 )
-from numa_trio.workloads.resource_names import is_huge_pages
 
 # A resource, the nodes it is on together, and how many bytes.
 Assignment = tuple[str, Nodes, Fraction]
@@ -70,7 +73,7 @@ class MemoryManager:
     def hints(self, pod: Pod, container: Container) -> dict[str, Hints]:
         """The hints for a container; none if its memory is not bound, or fits nowhere."""
         needed = self._bound(pod, container)
-        if not _in_whole_bytes(needed):
+        if not in_whole_bytes(needed):
             return {}
         if blocks := self._blocks.get((pod.uid, container.name)):
             return _again(blocks, needed)
@@ -79,7 +82,7 @@ class MemoryManager:
     def pod_hints(self, pod: Pod) -> dict[str, Hints]:
         """The hints for a pod as a whole; none if its memory is not bound, or fits nowhere."""
         bound = {container.name: self._bound(pod, container) for container in pod.containers}
-        if not all(map(_in_whole_bytes, bound.values())):
+        if not all(map(in_whole_bytes, bound.values())):
             return {}
         # Kubelet counts only what an app container names, however much the others ask for.
         apps = [c for c in pod.containers if c.kind is ContainerKind.APP]
@@ -98,7 +101,7 @@ class MemoryManager:
             return
         blocks = self._blocks.get((pod.uid, container.name))
         if blocks is None:
-            if not _in_whole_bytes(needed):
+            if not in_whole_bytes(needed):
                 raise NoMemory("[memorymanager] failed to represent quantity as int64")
             nodes = self._choose(pod, needed, hint)
             blocks = {name: _Block(nodes, amount) for name, amount in needed.items()}
@@ -149,7 +152,7 @@ class MemoryManager:
         self._reusable.clear()
 
     def _bound(self, pod: Pod, container: Container) -> dict[str, Fraction]:
-        return _bound_memory(pod, container) if self.static else {}
+        return bound_memory(pod, container) if self.static else {}
 
     def _by_resource(self, pod: Pod, needed: Quantities) -> dict[str, Hints]:
         # Where no nodes will do, kubelet's map stays empty, without even an empty list: to the
@@ -239,7 +242,7 @@ class MemoryManager:
         """Take from the blocks of earlier init containers what this container uses of them."""
         for name, block in blocks.items():
             used = block.size
-            for earlier in _ordinary_init_containers_before(pod, container):
+            for earlier in ordinary_init_containers_before(pod, container):
                 old = self._blocks.get((pod.uid, earlier.name), {}).get(name)
                 if old is not None and old.nodes == block.nodes:
                     common = min(old.size, used)
@@ -247,31 +250,8 @@ class MemoryManager:
                     used -= common
 
 
-def _ordinary_init_containers_before(pod: Pod, container: Container) -> Iterable[Container]:
-    for earlier in pod.containers:
-        if earlier.name == container.name:
-            return
-        if earlier.kind is ContainerKind.INIT:
-            yield earlier
-
-
 def _again(blocks: Mapping[str, _Block], needed: Quantities) -> dict[str, Hints]:
     """The nodes of memory that a container has already; no preference if that is not as asked."""
     if {name: block.size for name, block in blocks.items()} != dict(needed):
         return {}
     return {name: [Hint(block.nodes, preferred=True)] for name, block in blocks.items()}
-
-
-def _in_whole_bytes(needed: Quantities) -> bool:
-    return all(amount.denominator == 1 for amount in needed.values())
-
-
-def _bound_memory(pod: Pod, container: Container) -> dict[str, Fraction]:
-    """What is bound to nodes: nothing unless the pod is Guaranteed, by its containers."""
-    if pod.qos is not QosClass.GUARANTEED or pod.resources:
-        return {}
-    return {
-        name: quantity
-        for name, quantity in container.resources.requests.items()
-        if name == "memory" or is_huge_pages(name)
-    }
