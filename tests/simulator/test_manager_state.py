@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from attrs import evolve
 from recorded_admissions import Replay, recorded
 from trio.testing import MockClock
@@ -25,10 +26,12 @@ from numa_trio.simulator.kubelet_config import (
 from numa_trio.simulator.manager_state import restore_managers, write_managers
 from numa_trio.simulator.memory_state import MEMORY_STATE
 from numa_trio.simulator.node import Node
+from numa_trio.simulator.sysfs_tree import write_sysfs
 from numa_trio.topology.machine import HugePages, Machine
 from numa_trio.workloads.pod import Pod
 from simulated import GIB, container, init, machine, pod
 
+PROGRAM = Path(__file__).parents[2] / "deploy/systemd/numa-trio-memory-state"
 MIB = 1 << 20
 SMALL = machine([0, 1], [2, 3])
 LESS = 39_342_080  # bytes that a node had less after a reboot, as seen
@@ -242,6 +245,30 @@ async def test_memory_that_differs_keeps_kubelet_from_starting(
         assert [verdict.message for verdict in await kubelet.admitted_again()] == [None]
     totals = content(tmp_path / MEMORY_STATE)["machineState"]["0"]["memoryMap"]["memory"]
     assert totals["total"] == 4 * GIB - LESS
+
+
+@pytest.mark.parametrize("less", [0, LESS])
+async def test_shipped_program_moves_aside_what_keeps_kubelet_from_starting(
+    tmp_path: Path, autojump_clock: MockClock, less: int
+) -> None:
+    """At boot, before kubelet: then it starts. A file that suits the machine stays."""
+    await write_files(tmp_path, ONE)
+    written = (tmp_path / MEMORY_STATE).read_bytes()
+    rebooted = with_memory(SMALL, 4 * GIB - less, 4 * GIB)
+    write_sysfs(tmp_path / "sys", rebooted)
+    for folder in ("sys/fs/cgroup", "proc/net"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "proc/net/unix").touch()
+    arguments = ("--sysfs", tmp_path / "sys", "--proc", tmp_path / "proc", tmp_path / MEMORY_STATE)
+
+    await trio.run_process([PROGRAM, *arguments])
+
+    aside = list(tmp_path.glob(f"{MEMORY_STATE}.*"))
+    assert [path.read_bytes() for path in aside] == [written] * bool(less)
+    assert (tmp_path / MEMORY_STATE).exists() == (not less)
+    async with kubelet_on(tmp_path, rebooted, pods=[ONE]) as kubelet:
+        await kubelet.start()
+        assert [verdict.message for verdict in await kubelet.admitted_again()] == [None]
 
 
 @pytest.mark.parametrize(
