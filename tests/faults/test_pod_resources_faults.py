@@ -101,6 +101,32 @@ async def test_kubelet_restarted_while_counting(
     await counted(rig, within=11)
 
 
+async def test_reboot_with_an_agent_of_the_host_that_counts(
+    autojump_clock: MockClock, rig: Rig, pod_resources: Path, back: float
+) -> None:
+    """Before kubelet lists a container, its checkpoint says who has which counts."""
+    counts = {"numa-align/numa-1-cpu": 2}
+    counting = pod(with_devices(container("app", "2", numa=[1]), counts), name="counting")
+    await start_counting(rig, pod_resources)
+    await counted(rig, within=1)
+    assert (await rig.kubelet.admit(counting)).admitted
+    await trio.sleep(30)
+    await rig.kubelet.reboot()
+    await rig.agents.pop().stop()
+    await trio.sleep(30)
+
+    await rig.start_agent(NUMA_COUNTED="cpu", NUMA_POD_RESOURCES_SOCKET=str(pod_resources))
+    await trio.sleep(1)
+    await rig.kubelet.start()
+    await counted(rig, within=back)
+    (verdict,) = await rig.kubelet.admitted_again()
+
+    assert (verdict.pod.name, verdict.message) == ("counting", None)
+    assert rig.kubelet.node.restarts == {counting.uid: 1}
+    await trio.sleep(60)
+    await counted(rig, AT_ONCE)
+
+
 async def hang_up(stream: trio.SocketStream) -> None:
     await stream.aclose()
 
