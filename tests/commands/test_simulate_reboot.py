@@ -1,5 +1,6 @@
 """`numa-trio simulate --reboot`: the real agent, started after kubelet and before it."""
 
+import argparse
 import json
 import os
 import re
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from numa_trio.cli import main
+from numa_trio.commands.simulate_options import add_arguments
+from numa_trio.commands.simulate_plan import read_setup
 
 PAGE = (Path(__file__).parents[2] / "docs/simulate.md").read_text()
 SHOWN = re.search(r"```sh\nnuma-trio simulate --reboot\n```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
@@ -132,6 +135,18 @@ def test_pods_that_ask_for_nothing_show_nothing(
     assert out.endswith(
         "Not as expected: no pod that asks for a resource of numa-align/ ran before the reboot.\n"
     )
+
+
+def test_systemd_does_not_hear_of_a_simulated_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it started the simulation, its socket is not the agents'."""
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
+        monkeypatch.setenv(name, "1")
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+
+    variables = read_setup(parser.parse_args(["--reboot"])).variables
+
+    assert not variables.keys() & {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
 
 
 @pytest.mark.parametrize(

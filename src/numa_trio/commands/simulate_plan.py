@@ -34,6 +34,8 @@ _HOST = "host"
 _USUAL_MACHINE = "two-node-server"
 _SCENARIO_MACHINE = "two-by-two"  # one NUMA node has room for two CPUs: all is seen at a glance
 _LONGEST_SLOTS = "numa-1023"
+# Should it have started this command, it wants to hear of that, and not of a simulated agent.
+_OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 def read_setup(arguments: argparse.Namespace) -> Setup:
@@ -44,7 +46,8 @@ def read_setup(arguments: argparse.Namespace) -> Setup:
     variables = {**os.environ, "NUMA_HTTP_ADDR": "", "NUMA_LOG_FORMAT": "text"}
     # What runs on this machine is none of the simulated one's business.
     variables["NUMA_NRI"] = "off"
-    variables.pop("NUMA_SOCKET_DIR", None)
+    for name in ("NUMA_SOCKET_DIR", *_OF_SYSTEMD):
+        variables.pop(name, None)
     if arguments.capacity is not None:
         variables["NUMA_CAPACITY"] = arguments.capacity
     if arguments.counted is not None:

@@ -201,9 +201,12 @@ class _Run:
         verdicts = await trial.kubelet.admitted_again()
         self.report.boot.admitted = self._now()
         in_time = self.deployment is Deployment.HOST_SERVICE
-        expected = await trial.ideal.reboot(in_time=in_time)
+        expected = {each.pod.uid: each for each in await trial.ideal.reboot(in_time=in_time)}
         self._note_verdicts(verdicts)
-        for planned, verdict in zip(expected, verdicts, strict=True):
+        for verdict in verdicts:
+            planned = expected.get(verdict.pod.uid)
+            if planned is None:
+                continue  # it should not have run before: that is a problem already
             trial.complain(*differences(planned, verdict))
             if planned.admitted is not verdict.admitted:
                 trial.diverged()
@@ -227,6 +230,8 @@ class _Run:
             if fate.after and not fate.after.admitted and _has_controller(fate.pod):
                 successor = evolve(fate.pod, uid=f"{fate.pod.uid}-anew")
                 fate.successor = await self.trial.create(successor)
+                outcome = "runs" if fate.successor.admitted else "does not run"
+                self.trial.tell(f"{fate.pod.name} was made anew, and {outcome}")
 
     def _now(self) -> float:
         return trio.current_time() - self._booted
