@@ -169,7 +169,9 @@ def _machine(choice: str, settings: Settings) -> SimulatedMachine:
     if choice == _HOST:
         return read_simulated_machine(settings.sysfs_root, _HOST)
     shipped = shipped_machines()
-    path = shipped.get(choice, Path(choice))
+    if choice in shipped:
+        return load_machine(shipped[choice])
+    path = Path(choice)
     there = os.path.exists(path)  # noqa: PTH110  Path.exists raises where the name is too long
     if path.suffix not in {".yaml", ".yml"} and not there:
         raise BadFile(

@@ -1,5 +1,6 @@
 """The real agent, run as a child process with its log in a file."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -8,6 +9,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
+
+_MODULE = "numa_trio.simulator.agent_process"
+
+# As `-m` does, but where this process finds its modules: in an environment, or in a zip.
+_RUN_MODULE = (
+    "import json, runpy, sys; sys.path[:] = json.loads(sys.argv[1]);"
+    " runpy.run_module(sys.argv[2], run_name='__main__', alter_sys=True)"
+)
 
 # SIGTERM must end the agent within 2 s; a busy machine gets more time before it is killed.
 _FAREWELL = 10.0
@@ -26,7 +35,7 @@ async def agent_child(variables: Mapping[str, str], log: Path) -> AsyncIterator[
     """
     with log.open("wb") as output:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "numa_trio.simulator.agent_process"],
+            [sys.executable, "-c", _RUN_MODULE, json.dumps(sys.path), _MODULE],
             env=variables,
             stdin=subprocess.PIPE,  # ends with us, and the agent with it
             stdout=output,

@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from importlib.resources import files
-from pathlib import Path
 
 from numa_trio.plugin.resource import NEAR, NumaResource
 from numa_trio.simulator.counted_pods import with_counts
@@ -23,8 +22,9 @@ def builtin_pods(machine: SimulatedMachine, offer: Offer) -> tuple[Pod, ...]:
     have the counts that they need, where there is something counted. An example that asks for what
     is near something is among them only where that is offered.
     """
-    folder = Path(str(files("numa_trio.simulator") / "examples"))
-    manifests = load_manifests(sorted(folder.glob("*.yaml")))
+    folder = files("numa_trio.simulator") / "examples"
+    found = [each for each in folder.iterdir() if each.name.endswith(".yaml")]
+    manifests = load_manifests(sorted(found, key=lambda each: each.name))
     examples = [pod for pod in manifests.pods if _has_all_it_is_near(pod, offer)]
     each_one = [_pod(f"on-{each.local_name}", Fraction(1), each) for each in offer.all_slots]
     first, last = offer.slots[0], offer.slots[-1]

@@ -18,6 +18,7 @@ the node, then the second ones. With two threads, CPUs 0-15,32-47 are the cores 
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from numa_trio.simulator.cpus import Cpu, SimulatedMachine
 from numa_trio.simulator.wiring import Kind, read_wiring
@@ -25,6 +26,9 @@ from numa_trio.topology.lists import MalformedText, parse_list
 from numa_trio.topology.machine import HugePages, Machine, NumaNode
 from numa_trio.topology.sizes import KIB
 from numa_trio.workloads.fields import BadFile, Field, read_documents
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 _LARGEST_CPU = 8191  # the kernel's NR_CPUS is at most 8192
 _LARGEST_NODE = 1023  # the kernel's CONFIG_NODES_SHIFT is at most 10
@@ -35,13 +39,14 @@ _MOST_PAGES = 1 << 40
 _USUAL_PAGES = {2 << 20: 0, 1 << 30: 0}  # Linux on x86 shows both sizes, used or not
 
 
-def shipped_machines() -> dict[str, Path]:
-    """The machines that come with numa-trio, by name."""
-    folder = Path(str(files("numa_trio.simulator") / "machines"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+def shipped_machines() -> "dict[str, Traversable]":
+    """The machines that come with numa-trio, by name; they may be in a zip."""
+    folder = files("numa_trio.simulator") / "machines"
+    found = {Path(each.name): each for each in folder.iterdir()}
+    return {name.stem: found[name] for name in sorted(found) if name.suffix == ".yaml"}
 
 
-def load_machine(path: Path) -> SimulatedMachine:
+def load_machine(path: "Path | Traversable") -> SimulatedMachine:
     """Read a machine; raises `BadFile`."""
     documents = list(read_documents(path))
     if len(documents) != 1:
@@ -59,7 +64,7 @@ def load_machine(path: Path) -> SimulatedMachine:
     _check_cpus(machine, nodes)
     threads = document.child("threads_per_core")
     cpus = tuple(_cpus(machine, fields, threads))
-    return SimulatedMachine(path.stem, machine, cpus, read_wiring(document, ids))
+    return SimulatedMachine(Path(path.name).stem, machine, cpus, read_wiring(document, ids))
 
 
 def _node(field: Field, ids: list[int]) -> NumaNode:

@@ -5,11 +5,15 @@ import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from numa_trio.workloads.documents import MOST_BYTES, MalformedDocument, parse_documents
 from numa_trio.workloads.quantity import parse_quantity, shown
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 STANDARD_INPUT = Path("-")
 
@@ -120,7 +124,7 @@ def _described(value: object) -> str:
     return shown(value)
 
 
-def read_documents(path: Path) -> Iterator[Field]:
+def read_documents(path: "Path | Traversable") -> Iterator[Field]:
     """The documents of a file, or of standard input, that are not empty; raises `BadFile`."""
     name = "standard input" if path == STANDARD_INPUT else str(path)
     try:
@@ -138,7 +142,7 @@ def read_documents(path: Path) -> Iterator[Field]:
             yield Field(f"{name}: document {number}" if len(values) > 1 else name, value)
 
 
-def _content(path: Path) -> bytes:
+def _content(path: "Path | Traversable") -> bytes:
     """The bytes of a file, up to one more than it may have."""
     if path == STANDARD_INPUT:
         return sys.stdin.buffer.read(MOST_BYTES + 1)

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
@@ -11,6 +12,9 @@ from numa_trio.workloads.controllers import CONTROLLERS, check_version
 from numa_trio.workloads.fields import STANDARD_INPUT, BadFile, Field, plain, read_documents
 from numa_trio.workloads.pod import Container, ContainerKind, Pod
 from numa_trio.workloads.requirements import read_container_resources, read_pod_resources
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 _POD_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _SUFFIXES = (".json", ".yaml", ".yml")
@@ -28,7 +32,7 @@ class Manifests:
     remarks: tuple[str, ...]
 
 
-def load_manifests(paths: Sequence[Path], replicas: int = 1) -> Manifests:
+def load_manifests(paths: "Sequence[Path | Traversable]", replicas: int = 1) -> Manifests:
     """Read the pods of all these files and folders, or of standard input (`-`).
 
     Of what has a number of replicas there are so many pods as `replicas` says. Objects that make
@@ -46,7 +50,7 @@ class _Reading:
     pods: dict[tuple[str, str], Pod] = field(factory=dict)
     remarks: list[str] = field(factory=list)
 
-    def read(self, path: Path) -> None:
+    def read(self, path: "Path | Traversable") -> None:
         """Read a file or folder that must have a pod."""
         found = False
         others: dict[str, None] = {}  # their kinds, in the order of the files
@@ -97,7 +101,7 @@ class _Reading:
         self.pods[key] = pod
 
 
-def _objects(path: Path) -> Iterator[Field]:
+def _objects(path: "Path | Traversable") -> Iterator[Field]:
     """The objects in a file, or in the files of a folder, those in a List among them."""
     for file in _files(path):
         for document in read_documents(file):
@@ -107,9 +111,9 @@ def _objects(path: Path) -> Iterator[Field]:
                 yield document
 
 
-def _files(path: Path) -> Sequence[Path]:
+def _files(path: "Path | Traversable") -> "Sequence[Path | Traversable]":
     """The file itself, or what kubectl would take of a folder, by name."""
-    if not os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where the name is too long
+    if not isinstance(path, Path) or not os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where the name is too long
         return [path]
     try:
         files = sorted(each for each in path.iterdir() if each.suffix in _SUFFIXES)

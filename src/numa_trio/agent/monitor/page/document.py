@@ -1,9 +1,9 @@
 """The HTML document: one file that loads nothing, with the policy that lets it load nothing."""
 
 import os
+import pkgutil
 from base64 import b64encode
 from hashlib import sha256
-from pathlib import Path
 
 from numa_trio import __version__
 from numa_trio.agent.monitor.observation import Observation
@@ -11,8 +11,16 @@ from numa_trio.agent.monitor.page.markup import Markup, element, join
 from numa_trio.agent.monitor.page.sections import page_sections
 from numa_trio.topology.cores import Cores
 
-_STYLE = Path(__file__).with_name("style.css").read_text("utf-8")
-_SCRIPT = Path(__file__).with_name("refresh.js").read_text("utf-8")
+
+def _shipped(name: str) -> str:
+    """The text of a file beside this one; both may be in a zip."""
+    content = pkgutil.get_data(__package__, name)
+    assert content is not None, "the loader of this module can read files"
+    return content.decode()
+
+
+_STYLE = _shipped("style.css")
+_SCRIPT = _shipped("refresh.js")
 
 # Without scripts, the page is reloaded at this interval.
 _RELOAD_SECONDS = 10
