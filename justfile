@@ -149,6 +149,10 @@ build-multiarch platforms="linux/amd64,linux/arm64" *options:
 push-multiarch *options:
     buildah manifest push --all "$@" {{ quote(image) }} {{ quote("docker://" + image) }}
 
+# Write the agent with all that it needs as one file that any CPython 3.11 to 3.13 runs.
+zipapp file="dist/numa-trio.pyz":
+    scripts/build-zipapp {{ quote(file) }}
+
 # Write the software bill of materials of the image's Python packages: dist/numa-trio.cdx.json.
 sbom:
     scripts/write-sbom dist/numa-trio.cdx.json
