@@ -153,6 +153,14 @@ push-multiarch *options:
 zipapp file="dist/numa-trio.pyz":
     scripts/build-zipapp {{ quote(file) }}
 
+# Write the package for Debian and Ubuntu: numa-trio.pyz as a service of the host; needs dpkg-deb.
+deb: zipapp
+    scripts/build-deb dist/numa-trio.pyz dist
+
+# Write the package for RHEL, Fedora, SLES and their relatives; needs rpmbuild.
+rpm: zipapp
+    scripts/build-rpm dist/numa-trio.pyz dist
+
 # Write the software bill of materials of the image's Python packages: dist/numa-trio.cdx.json.
 sbom:
     scripts/write-sbom dist/numa-trio.cdx.json

@@ -22,7 +22,7 @@ def main() -> None:
     date = (then.tm_year, then.tm_mon, then.tm_mday, then.tm_hour, then.tm_min, then.tm_sec)
     # Not compressed, as reading a module then costs no more than from a folder; a package is.
     with target.open("wb") as file:
-        file.write((INSIDE / "launcher").read_bytes())
+        file.write(b"#!/usr/bin/env python3\n")
         with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as packed:
             _write(packed, "__main__.py", INSIDE / "__main__.py", date)
             for path in sorted(folder.rglob("*")):

@@ -1,7 +1,6 @@
-"""The parts of numa-trio.pyz, without building it: which Pythons they take, and what stays out."""
+"""Parts of numa-trio.pyz and its launcher, without building it: its Pythons, and what is in it."""
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,10 +12,11 @@ from packaging.specifiers import SpecifierSet
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ROOT / "scripts/zipapp"
 INSIDE = PARTS / "inside"
-OTHERS = {
+LAUNCHER = ROOT / "deploy/packages/numa-trio"
+NAME_THE_PYTHONS = {
+    "deploy/packages/numa-trio",
     "scripts/build-zipapp",
     "scripts/zipapp/inside/__main__.py",
-    "scripts/zipapp/inside/launcher",
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 VERSIONS = [f"3.{minor}" for minor in range(20)]
@@ -33,9 +33,8 @@ def launch(directory: Path, **pythons: str) -> subprocess.CompletedProcess[str]:
             f'#!/bin/sh\ncase $1 in -ISc) echo {version} ;; *) echo "$0" "$@" ;; esac\n'
         )
         program.chmod(0o755)
-    file = shutil.copy(INSIDE / "launcher", directory / "numa-trio.pyz")
     return subprocess.run(
-        ["/bin/sh", file, "topology", "a b"],
+        [LAUNCHER, "topology", "a b"],
         capture_output=True,
         text=True,
         check=False,
@@ -47,7 +46,7 @@ def launch(directory: Path, **pythons: str) -> subprocess.CompletedProcess[str]:
 def test_the_launcher_takes_each_supported_python(tmp_path: Path, version: str) -> None:
     """`python3` is asked first; its site-packages and environment are left out."""
     done = launch(tmp_path, python3=version, python3_11="3.11")
-    expected = f"{tmp_path}/bin/python3 -IS {tmp_path}/numa-trio.pyz topology a b\n"
+    expected = f"{tmp_path}/bin/python3 -IS /usr/lib/numa-trio/numa-trio.pyz topology a b\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
 
 
@@ -71,7 +70,7 @@ def test_the_launcher_says_what_it_has_seen(tmp_path: Path) -> None:
 
 def test_all_parts_take_the_pythons_of_pyproject() -> None:
     """Each part names the first and the last, and no other number of that kind is in them."""
-    for name in OTHERS:
+    for name in NAME_THE_PYTHONS:
         text = (ROOT / name).read_text()
         assert set(re.findall(r"\b3\.1\d\b", text)) == set(SUPPORTED), name
 
