@@ -5,33 +5,55 @@ numbers to the base of 60 are text. Merge keys (`<<`) are followed.
 """
 
 import json
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import cast
 
 import yaml
+from attrs import frozen
 
 from numa_trio.workloads.quantity import shown
+from numa_trio.workloads.scalars import scalar, whole_number
 
 MOST_BYTES = 1 << 20  # of a file; the API server takes objects of up to 1.5 MiB
 _MOST_LEVELS = 64  # of lists and mappings in one another; a pod needs some ten
 _MOST_VALUES = 200_000  # with those that aliases repeat; more than a file of text holds
 _MOST_WORDS = 200  # characters of what the parser says, as it may quote the file
-_MOST_DIGITS = 64  # of a number; what has more stays text, so that its field says what it expects
 
 _TAG = "tag:yaml.org,2002:"
-_TEXT = {"str", "timestamp", "value", "merge"}
-_BOOLEANS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
-_BASES = (
-    (re.compile(r"0b[01]+"), 2),
-    (re.compile(r"0x[0-9a-f]+"), 16),
-    (re.compile(r"0[0-7]+"), 8),
-)
 
 
 class MalformedDocument(ValueError):
-    """The text cannot be read: what is wrong, in one line, and where."""
+    """The text cannot be read: what is wrong, in one line, and where.
+
+    `problem` is the message without the place, `place` the line and column from 1 on, where known.
+    `own_tags` is whether only tags that another program knows are in the way.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        problem: str,
+        place: tuple[int, int] | None = None,
+        *,
+        own_tags: bool = False,
+    ) -> None:
+        where = "line {}, column {}: ".format(*place) if place else ""
+        super().__init__(f"{kind}{where}{problem}")
+        self.problem = f"{kind}{problem}"
+        self.place = place
+        self.own_tags = own_tags
+
+
+@frozen
+class Document:
+    """The value of a document, None for an empty one, and what YAML's parser made of it.
+
+    The node is None where the text is JSON: `json_node` makes one.
+    """
+
+    value: object
+    node: yaml.Node | None
 
 
 def parse_documents(content: bytes) -> list[object]:
@@ -40,32 +62,68 @@ def parse_documents(content: bytes) -> list[object]:
     Values are None, bool, int, float, str, lists, and mappings with keys of text. Parts that the
     file names by aliases are shared.
     """
+    return [document.value for document in documents_of(text_of(content))]
+
+
+def text_of(content: bytes) -> str:
+    """The text of a file, without its byte order mark; raises `MalformedDocument`."""
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
-        raise MalformedDocument(
-            f"is not text: byte {problem.start} is not UTF-8; expected YAML or JSON in UTF-8"
-        ) from None
+        expected = f"byte {problem.start} is not UTF-8; expected YAML or JSON in UTF-8"
+        raise MalformedDocument("is not text: ", expected) from None
+
+
+def documents_of(text: str) -> list[Document]:
+    """The documents of a text; raises `MalformedDocument`."""
     # YAML has nearly all of JSON, but for one: tabs that indent.
     if text.lstrip().startswith(("{", "[")):
         try:
-            return [json.loads(text, object_pairs_hook=_unique, parse_int=_whole_number)]
+            value = json.loads(text, object_pairs_hook=_unique, parse_int=whole_number)
+            return [Document(value, None)]
+        except MalformedDocument as problem:
+            raise MalformedDocument("", problem.problem, _repeated_key(text)) from None
         except (json.JSONDecodeError, RecursionError):
             pass  # a mapping or list in YAML's own way
     try:
         return list(_Reading(text).documents())
     except yaml.MarkedYAMLError as problem:
-        raise MalformedDocument(_in_one_line(problem)) from None
+        raise _malformed(problem) from None
     except yaml.reader.ReaderError as problem:
         raise MalformedDocument(
-            f"is not YAML: {_place(text, problem.position)}: character"
-            f" U+{problem.character:04X}: {problem.reason}"
+            "is not YAML: ",
+            f"character U+{problem.character:04X}: {problem.reason}",
+            _place(text, problem.position),
         ) from None
     except (ValueError, OverflowError):
         raise MalformedDocument(
-            r"is not YAML: found an escape (\U) that is not a character;"
-            r" expected at most \U0010FFFF"
+            "is not YAML: ",
+            r"found an escape (\U) that is not a character; expected at most \U0010FFFF",
         ) from None
+
+
+def json_node(text: str) -> yaml.Node | None:
+    """A node for a text that is JSON, for its marks; None where YAML has other limits than JSON."""
+    try:
+        return yaml.compose(_without_tabs(text), _Bounded)
+    except (yaml.YAMLError, ValueError, OverflowError):
+        return None
+
+
+def _without_tabs(text: str) -> str:
+    """JSON whose marks in YAML are those of the text: a tab can only be between its tokens."""
+    return text.replace("\t", " ")
+
+
+def _repeated_key(text: str) -> tuple[int, int] | None:
+    """The line and column of the first key in a JSON text that is there twice."""
+    try:
+        list(_Reading(_without_tabs(text)).documents())
+    except yaml.MarkedYAMLError as problem:
+        return _malformed(problem).place
+    except (yaml.YAMLError, ValueError, OverflowError):
+        pass
+    return None
 
 
 class _Bounded(yaml.SafeLoader):
@@ -91,10 +149,10 @@ class _Reading:
         self._built: dict[yaml.Node, tuple[object, int]] = {}
         self._unfinished: set[yaml.Node] = set()
 
-    def documents(self) -> Iterator[object]:
+    def documents(self) -> Iterator[Document]:
         for node in yaml.compose_all(self._text, _Bounded):
             self._built.clear()
-            yield self._value(node)
+            yield Document(self._value(node), node)
 
     def _value(self, node: yaml.Node) -> object:
         if node in self._built:
@@ -120,7 +178,13 @@ class _Reading:
         kind = node.tag.removeprefix(_TAG)
         match node:
             case yaml.ScalarNode():
-                return _scalar(node, kind)
+                try:
+                    return scalar(node.value, kind)
+                except ValueError:
+                    found = f"found {shown(node.value)}; expected what the tag !!{kind} says"
+                    raise _bad(node, found) from None
+                except LookupError:
+                    pass
             case yaml.SequenceNode() if kind == "seq":
                 return [self._value(each) for each in node.value]
             case yaml.MappingNode() if kind == "map":
@@ -151,60 +215,27 @@ class _Reading:
             yield from mapping.items()
 
 
-def _scalar(node: yaml.ScalarNode, kind: str) -> object:
-    text: str = node.value
-    try:
-        match kind:
-            case "null":
-                return None
-            case "bool":
-                return _BOOLEANS[text.lower()]
-            case "int":
-                return text if ":" in text else _whole_number(text)
-            case "float":
-                return text if ":" in text else _real_number(text)
-    except (KeyError, ValueError):
-        raise _bad(node, f"found {shown(text)}; expected what the tag !!{kind} says") from None
-    if kind in _TEXT:
-        return text
-    raise _unknown_tag(node, kind)
-
-
-def _whole_number(text: str) -> int | str:
-    """The number as YAML 1.1 writes it; the text itself if it is too long for one."""
-    if len(text) > _MOST_DIGITS:
-        return text
-    sign, digits = (text[0], text[1:]) if text[:1] in {"+", "-"} else ("", text)
-    digits = digits.replace("_", "").lower()
-    for syntax, base in _BASES:
-        if syntax.fullmatch(digits):
-            return int(sign + digits.removeprefix("0x").removeprefix("0b"), base)
-    return int(sign + digits)
-
-
-def _real_number(text: str) -> float | str:
-    plain = text.replace("_", "").lower()
-    if len(text) > _MOST_DIGITS or plain.endswith((".inf", ".nan")):
-        return text
-    return float(plain)
-
-
 def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
             raise MalformedDocument(
-                f"found the key {shown(key)} twice in one object; expected it once"
+                "", f"found the key {shown(key)} twice in one object; expected it once"
             )
         found[key] = value
     return found
 
 
+class _UnknownTag(yaml.MarkedYAMLError):
+    """A tag that only another program knows, as `!Ref`."""
+
+
 def _unknown_tag(node: yaml.Node, kind: str) -> yaml.MarkedYAMLError:
     tag = node.tag if kind == node.tag else f"!!{kind}"
-    return _bad(
+    known = _bad(
         node, f"found the tag {shown(tag)}; expected plain text, numbers, lists and mappings"
     )
+    return _UnknownTag(problem=known.problem, problem_mark=known.problem_mark)
 
 
 def _bad(where: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
@@ -212,13 +243,17 @@ def _bad(where: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
-def _in_one_line(problem: yaml.MarkedYAMLError) -> str:
+def _malformed(problem: yaml.MarkedYAMLError) -> MalformedDocument:
     mark = problem.problem_mark or problem.context_mark
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     said = ", ".join(part for part in (problem.context, problem.problem) if part)
-    return f"is not YAML: {place}{textwrap.shorten(said, _MOST_WORDS, placeholder=' …')}"
+    return MalformedDocument(
+        "is not YAML: ",
+        textwrap.shorten(said, _MOST_WORDS, placeholder=" …"),
+        (mark.line + 1, mark.column + 1) if mark else None,
+        own_tags=isinstance(problem, _UnknownTag),
+    )
 
 
-def _place(text: str, position: int) -> str:
+def _place(text: str, position: int) -> tuple[int, int]:
     line = text.count("\n", 0, position)
-    return f"line {line + 1}, column {position - text.rfind(chr(10), 0, position)}"
+    return line + 1, position - text.rfind("\n", 0, position)

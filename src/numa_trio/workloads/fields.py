@@ -20,17 +20,30 @@ STANDARD_INPUT = Path("-")
 _PLAIN = re.compile(r"[-A-Za-z0-9_./]{1,80}")
 
 
+Steps = tuple[str | int, ...]
+
+
 class BadFile(Exception):
-    """A file cannot be used: the message names it, the field, what is there, what is allowed."""
+    """A file cannot be used: the message names it, the field, what is there, what is allowed.
+
+    Where a field is the reason, `problem` is the message without its place, and `steps` are the
+    keys and indexes that lead to it.
+    """
+
+    def __init__(self, message: str, problem: str = "", steps: Steps = ()) -> None:
+        super().__init__(message)
+        self.problem = problem or message
+        self.steps = steps
 
 
 @frozen
 class Field:
-    """A value, which document it is in, and its path there."""
+    """A value, which document it is in, and its path there: as text, and step by step."""
 
     document: str
     value: object
     path: str = ""
+    steps: Steps = ()
 
     @property
     def where(self) -> str:
@@ -39,13 +52,32 @@ class Field:
 
     def bad(self, expected: str) -> BadFile:
         """An error that says what is here and what was expected."""
-        return BadFile(f"{self.where}: found {_described(self.value)}; expected {expected}")
+        return self.refused(f"found {_described(self.value)}; expected {expected}")
+
+    def refused(self, problem: str) -> BadFile:
+        """An error about what is here."""
+        return BadFile(f"{self.where}: {problem}", problem, self.steps)
 
     def child(self, key: str) -> "Field":
         """What stands under a key; its value is None if nothing does."""
         if not isinstance(self.value, dict):
             raise self.bad("a mapping")
         return self._entry(key, self.value.get(key))
+
+    def below(self, *steps: str | int) -> "Field":
+        """What these steps lead to; its value is None if nothing is there, whatever is here."""
+        match steps, self.value:
+            case [], _:
+                return self
+            case [str(key), *_], _:
+                inner = self._entry(
+                    key, self.value.get(key) if isinstance(self.value, dict) else None
+                )
+            case [int(number), *_], list(elements) if 0 <= number < len(elements):
+                inner = self._element(number, elements[number])
+            case [number, *_], _:
+                inner = self._element(int(number), None)
+        return inner.below(*steps[1:])
 
     def items(self) -> Iterator[tuple[str, "Field"]]:
         """The entries of the mapping here; none if it is missing."""
@@ -63,13 +95,13 @@ class Field:
         if not isinstance(self.value, list):
             raise self.bad("a list")
         for number, value in enumerate(self.value):
-            yield self._inner(f"[{number}]", value)
+            yield self._element(number, value)
 
     def only(self, *keys: str) -> None:
         """Refuse a mapping with other keys than these."""
         for key, value in self.items():
             if key not in keys:
-                raise BadFile(f"{value.where}: unknown; expected {', '.join(keys)}")
+                raise value.refused(f"unknown; expected {', '.join(keys)}")
 
     def text(self) -> str | None:
         """The text here; None if it is missing."""
@@ -98,13 +130,14 @@ class Field:
         try:
             return parse_quantity(self.value)
         except ValueError as problem:
-            raise BadFile(f"{self.where}: {problem}") from None
+            raise self.refused(str(problem)) from None
 
     def _entry(self, key: str, value: object) -> "Field":
-        return self._inner(f".{plain(key)}", value)
+        path = f"{self.path}.{plain(key)}".removeprefix(".")
+        return Field(self.document, value, path, (*self.steps, key))
 
-    def _inner(self, step: str, value: object) -> "Field":
-        return Field(self.document, value, (self.path + step).removeprefix("."))
+    def _element(self, number: int, value: object) -> "Field":
+        return Field(self.document, value, f"{self.path}[{number}]", (*self.steps, number))
 
 
 def plain(name: str) -> str:

@@ -80,7 +80,7 @@ class _Reading:
         template, wanted = controller.template(document), controller.replicas(document)
         metadata = document.child("metadata")
         name = f"{kind.lower()}/{metadata.child('name').name(_POD_NAME)}"
-        pod = _pod_of(template, name, _namespace(metadata.child("namespace")))
+        pod = read_pod(template, name, _namespace(metadata.child("namespace")))
         if wanted is None or self.replicas == 1:
             self._add(document, pod)
         else:
@@ -127,11 +127,11 @@ def _files(path: "Path | Traversable") -> "Sequence[Path | Traversable]":
 def _pod(document: Field) -> Pod:
     metadata = document.child("metadata")
     name = metadata.child("name").name(_POD_NAME)
-    return _pod_of(document, name, _namespace(metadata.child("namespace")))
+    return read_pod(document, name, _namespace(metadata.child("namespace")))
 
 
-def _pod_of(template: Field, name: str, namespace: str) -> Pod:
-    """The pod with what a pod, or the template of one, has in its spec."""
+def read_pod(template: Field, name: str, namespace: str) -> Pod:
+    """The pod with what a pod, or the template of one, has in its spec. Raises `BadFile`."""
     spec = template.child("spec")
     init_containers = [_init_container(field) for field in spec.child("initContainers").elements()]
     apps = [_container(field, ContainerKind.APP) for field in spec.child("containers").elements()]
@@ -141,9 +141,8 @@ def _pod_of(template: Field, name: str, namespace: str) -> Pod:
     names: set[str] = set()
     for container in containers:
         if container.name in names:
-            raise BadFile(
-                f"{spec.where}: two containers are named {container.name!r}; give each a name of"
-                " its own"
+            raise spec.refused(
+                f"two containers are named {container.name!r}; give each a name of its own"
             )
         names.add(container.name)
     return Pod(

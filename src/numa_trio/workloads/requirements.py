@@ -6,7 +6,7 @@ Sources: pkg/apis/core/v1/defaults.go and pkg/apis/core/validation of Kubernetes
 from collections.abc import Sequence
 from fractions import Fraction
 
-from numa_trio.workloads.fields import BadFile, Field, plain
+from numa_trio.workloads.fields import BadFile, Field
 from numa_trio.workloads.pod import Container, ContainerKind, Quantities, Resources, peak_requests
 from numa_trio.workloads.quantity import decimal, milli, parse_quantity, shown, whole
 from numa_trio.workloads.resource_names import (
@@ -80,7 +80,7 @@ def _checked(field: Field, requests: Quantities, limits: Quantities) -> Resource
             raise _bad(field, "requests", name, request, expected)
     names = {*requests, *limits}
     if any(map(is_huge_pages, names)) and names.isdisjoint(_COMPUTE):
-        raise BadFile(f"{field.where}: found huge pages only; expected cpu or memory with them")
+        raise field.refused("found huge pages only; expected cpu or memory with them")
     return Resources(requests, limits)
 
 
@@ -93,9 +93,8 @@ def _check_pages(field: Field, kind: str, name: str, amount: Fraction) -> None:
     except ValueError:
         page = Fraction()
     if not page or page.denominator != 1:
-        raise BadFile(
-            f"{field.where}.{kind}.{plain(name)}: the name has no size of a page; expected one such"
-            f" as {HUGE_PAGES}2Mi"
+        raise field.below(kind, name).refused(
+            f"the name has no size of a page; expected one such as {HUGE_PAGES}2Mi"
         )
     if whole(amount) % page:
         raise _bad(field, kind, name, amount, f"a multiple of {size}, the size of a page")
@@ -112,7 +111,7 @@ def _check_covers(field: Field, kind: str, amounts: Quantities, part: Quantities
 
 def _bad(field: Field, kind: str, name: str, amount: Fraction, expected: str) -> BadFile:
     found = _written(field, kind, name, amount)
-    return BadFile(f"{field.where}.{kind}.{plain(name)}: found {found}; expected {expected}")
+    return field.below(kind, name).refused(f"found {found}; expected {expected}")
 
 
 def _written(field: Field, kind: str, name: str, amount: Fraction) -> str:
@@ -129,13 +128,13 @@ def _quantities(field: Field, *, pod_level: bool) -> dict[str, Fraction]:
 
 def _quantity(name: str, field: Field, pod_level: bool) -> Fraction:
     if pod_level and name not in _COMPUTE and not is_huge_pages(name):
-        raise BadFile(
-            f"{field.where}: {shown(name)} is not a resource of a whole pod;"
+        raise field.refused(
+            f"{shown(name)} is not a resource of a whole pod;"
             " expected cpu, memory or hugepages-<size>"
         )
     if not is_container_resource(name):
-        raise BadFile(
-            f"{field.where}: {shown(name)} is not a resource of a container; expected cpu, memory,"
+        raise field.refused(
+            f"{shown(name)} is not a resource of a container; expected cpu, memory,"
             " ephemeral-storage, hugepages-<size> or <domain>/<name> such as numa-align/numa-0"
         )
     # Of resource lists the API server keeps thousandths, rounded up.
