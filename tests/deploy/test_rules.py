@@ -33,7 +33,7 @@ def in_order(messages: list[str]) -> list[str]:
         return " or ".join(sorted(names[0].split(" or ")))
 
     listed = (re.sub(r"\(([^)]*)\)", sort, each) for each in messages)
-    return [re.sub(r"\S+/\S+( or \S+/\S+)+", sort_choice, each) for each in listed]
+    return [re.sub(r"\S+/[^\s.]+( or \S+/[^\s.]+)+", sort_choice, each) for each in listed]
 
 
 def said_of(manifest: Object, memory_unit: str = "1Gi") -> list[str]:
