@@ -7,13 +7,19 @@ import sys
 from collections.abc import Sequence
 
 from numa_trio import __version__
-from numa_trio.commands import health, run, simulate, topology
+from numa_trio.commands import health, lint, run, simulate, topology
 from numa_trio.commands.streams import OutputFailed, drop_output, make_streams_safe
 from numa_trio.commands.terminal import complain
 from numa_trio.exception_groups import flattened
 
 # Each module is light until its main() is called.
-_COMMANDS = {"run": run, "health": health, "simulate": simulate, "topology": topology}
+_COMMANDS = {
+    "run": run,
+    "health": health,
+    "lint": lint,
+    "simulate": simulate,
+    "topology": topology,
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
