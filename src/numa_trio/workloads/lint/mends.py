@@ -90,28 +90,27 @@ def _whole_cpus(broken: Broken, spot: Spot) -> list[Edit]:
 
 
 def _whole_bytes(broken: Broken, spot: Spot) -> list[Edit]:
-    written = str(broken.field(spot).value)
-    if re.fullmatch(r"[^eE]*[munk]", written) and "k" not in written:
-        return []  # 512m is half a byte; meant was something else
     exact = broken.container(spot).resources.limits[spot.resource]
+    if exact < _KI:
+        return []  # 512m is half a byte; meant was something else
     if is_huge_pages(spot.resource):
         page = parse_quantity(spot.resource.rpartition("-")[2])
-        return broken.write(spot, str(math.ceil(exact / page) * int(page)))
+        return broken.write(spot, math.ceil(exact / page) * int(page))
     return broken.write(spot, _rounded_up(exact))
 
 
-def _rounded_up(exact: Fraction) -> str:
+def _rounded_up(exact: Fraction) -> Scalar:
     """The next amount in a unit that it has many of."""
     for unit, suffix in ((_MI, "Mi"), (_KI, "Ki")):
         if exact >= _FINE * unit:
             return f"{math.ceil(exact / unit)}{suffix}"
-    return str(math.ceil(exact))
+    return math.ceil(exact)
 
 
 def _likely_bytes(broken: Broken, spot: Spot) -> list[Edit]:
     """Thousandths of a byte are usually meant as MiB."""
-    number = re.match(r"[0-9.]+(?=m)", str(broken.field(spot).value))
-    return broken.write(spot, f"{number[0]}Mi") if number else []
+    number = re.fullmatch(r"([0-9.]+)m", str(broken.field(spot).value))
+    return broken.write(spot, f"{number[1]}Mi") if number else []
 
 
 def _as_the_app(broken: Broken, spot: Spot) -> list[Edit]:
