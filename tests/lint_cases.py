@@ -4,11 +4,13 @@ Beside `name.yaml` stands `name.yaml.expected`, a line for each finding in the o
 line:column, code, severity, `fixable` or `by-hand`, path.
 """
 
+from functools import cache
 from pathlib import Path
 
 from numa_trio.workloads.documents import text_of
 from numa_trio.workloads.lint.check import Options, lint_text
 from numa_trio.workloads.lint.finding import Finding
+from numa_trio.workloads.lint.fixing import Fixed, fix_text
 
 FOLDER = Path(__file__).parent / "workloads/lint_corpus"
 CORPUS = sorted(each for each in FOLDER.iterdir() if each.suffix != ".expected")
@@ -31,3 +33,9 @@ def shown(finding: Finding) -> str:
 
 def found_in(text: str, options: Options = OPTIONS) -> list[Finding]:
     return lint_text("pods.yaml", text, options).findings
+
+
+@cache
+def mended(file: Path) -> Fixed:
+    """The file after --fix; of each only once, as it takes a while."""
+    return fix_text(file.name, text_in(file), OPTIONS)

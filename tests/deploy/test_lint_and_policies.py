@@ -14,7 +14,7 @@ from deploy.manifests import PARAMETERS
 from deploy.near_pods import NEAR_LET_IN, NEAR_REFUSED
 from deploy.pods import LET_IN, NOT_OURS, REFUSED, Case, Object, pod
 from deploy.test_policies_and_kubelet import any_pod, is_pinned, verdict_on
-from lint_cases import CORPUS, OPTIONS, found_in, text_in
+from lint_cases import CORPUS, OPTIONS, found_in, mended, text_in
 from numa_trio.workloads.controllers import CONTROLLERS
 from numa_trio.workloads.documents import parse_documents
 from numa_trio.workloads.fields import Field
@@ -99,7 +99,7 @@ def test_corpus_of_lint(policy: ValidatingPolicy, file: Path) -> None:
     assert found == codes([message for each in said for message in each])
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(containers_and_init=st.integers(0, 1).flatmap(any_pod))
 def test_any_pod(
     policy: ValidatingPolicy, containers_and_init: tuple[list[Object], list[Object]]
@@ -111,15 +111,15 @@ def test_any_pod(
     text = json.dumps(manifest, indent=2)
     found = found_in(text)
     assert of_the_policy(found) == codes(policy.refusals(as_admitted(manifest), PARAMETERS))
-    mended = fix_text("f", text, OPTIONS)
-    if not any(each.severity == "error" for each in mended.left.findings):
-        (after,) = pods_in(mended.text)
+    fixed = fix_text("f", text, OPTIONS)
+    if not any(each.severity == "error" for each in fixed.left.findings):
+        (after,) = pods_in(fixed.text)
         assert policy.refusals(as_admitted(after), PARAMETERS) == []
         assert is_pinned(verdict_on(after))
 
 
 def errors_after_fixing(file: Path) -> list[Finding]:
-    left = fix_text(file.name, text_in(file), OPTIONS).left.findings
+    left = mended(file).left.findings
     return [each for each in left if each.severity == "error"]
 
 
@@ -131,7 +131,7 @@ MENDED = [file for file in FIXABLE if not errors_after_fixing(file)]
 @pytest.mark.parametrize("file", MENDED, ids=lambda file: file.name)
 def test_kubelet_pins_what_was_fixed(policy: ValidatingPolicy, file: Path) -> None:
     """A mended pod about which no error is left is admitted by the policy and pinned by kubelet."""
-    for each in pods_in(fix_text(file.name, text_in(file), OPTIONS).text):
+    for each in pods_in(mended(file).text):
         assert policy.refusals(as_admitted(each), PARAMETERS) == []
         assert is_pinned(verdict_on(each))
 

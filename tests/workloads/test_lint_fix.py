@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lint_cases import CORPUS, OPTIONS, found_in, text_in
+from lint_cases import CORPUS, OPTIONS, found_in, mended, text_in
 from numa_trio.workloads.documents import parse_documents
 from numa_trio.workloads.lint.finding import Finding
 from numa_trio.workloads.lint.fixing import fix_text
@@ -89,25 +89,25 @@ def codes(findings: list[Finding] | tuple[Finding, ...]) -> list[str]:
 
 def test_comments_order_and_spaces_stay() -> None:
     """Only the lines that the findings are about change, over as many rounds as it takes."""
-    mended = fix_text("f", DEPLOYMENT, OPTIONS)
-    assert mended.text == FIXED
-    assert sorted(codes(mended.fixed)) == ["NA002", "NA003", "NA004", "NA007", "NA008"]
-    assert mended.left.findings == []
+    fixed = fix_text("f", DEPLOYMENT, OPTIONS)
+    assert fixed.text == FIXED
+    assert sorted(codes(fixed.fixed)) == ["NA002", "NA003", "NA004", "NA007", "NA008"]
+    assert fixed.left.findings == []
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_line_ends_stay(newline: str) -> None:
     """Those of Windows too, in each line that is written."""
-    mended = fix_text("f", DEPLOYMENT.replace("\n", newline), OPTIONS)
-    assert mended.text == FIXED.replace("\n", newline)
+    fixed = fix_text("f", DEPLOYMENT.replace("\n", newline), OPTIONS)
+    assert fixed.text == FIXED.replace("\n", newline)
 
 
 def test_mixed_line_ends_are_left_alone() -> None:
     """Which of them a new line should have is not for us to say."""
     text = DEPLOYMENT.replace("\n", "\r\n", 4)
-    mended = fix_text("f", text, OPTIONS)
-    assert mended.text == text
-    assert {each.held_back for each in mended.left.findings if each.edits} == {
+    fixed = fix_text("f", text, OPTIONS)
+    assert fixed.text == text
+    assert {each.held_back for each in fixed.left.findings if each.edits} == {
         "--fix cannot write these lines: change them by hand"
     }
 
@@ -117,22 +117,22 @@ def test_what_was_fixed_is_found_no_more(file: Path) -> None:
     """After --fix no finding could be fixed, and a second --fix changes nothing."""
     text = text_in(file)
     fixable = {each.code for each in found_in(text) if each.fixable}
-    mended = fix_text(file.name, text, OPTIONS)
-    assert fixable <= set(codes(mended.fixed))
-    assert not fixable & set(codes(mended.left.findings))
-    assert not any(each.fixable for each in mended.left.findings)
-    assert (mended.text != text) == bool(fixable)
-    again = fix_text(file.name, mended.text, OPTIONS)
-    assert (again.text, again.fixed) == (mended.text, ())
+    fixed = mended(file)
+    assert fixable <= set(codes(fixed.fixed))
+    assert not fixable & set(codes(fixed.left.findings))
+    assert not any(each.fixable for each in fixed.left.findings)
+    assert (fixed.text != text) == bool(fixable)
+    again = fix_text(file.name, fixed.text, OPTIONS)
+    assert (again.text, again.fixed) == (fixed.text, ())
     if file.name in UNFIXABLE:
-        assert any(each.held_back for each in mended.left.findings)
+        assert any(each.held_back for each in fixed.left.findings)
 
 
 @pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)
 def test_other_lines_stay_as_they_are(file: Path) -> None:
     """A line that differs has a resource in it, or opens the mapping for one."""
     before = text_in(file).splitlines(keepends=True)
-    after = fix_text(file.name, text_in(file), OPTIONS).text.splitlines(keepends=True)
+    after = mended(file).text.splitlines(keepends=True)
     for line in difflib.ndiff(before, after):
         if line[:2] in {"- ", "+ "} and file.name not in REARRANGED:
             words = ("cpu", "memory", "numa-align/", "limits:", "resources:")
@@ -142,7 +142,7 @@ def test_other_lines_stay_as_they_are(file: Path) -> None:
 @pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)
 def test_another_parser_reads_the_same(file: Path) -> None:
     """PyYAML's own loader reads of a mended file what this project's reads."""
-    text = fix_text(file.name, text_in(file), OPTIONS).text
+    text = mended(file).text
     theirs = list(yaml.safe_load_all(text.replace("\t", " ")))
     ours = parse_documents(text.encode())
     assert json.loads(json.dumps(theirs, default=str)) == ours
@@ -159,8 +159,8 @@ def test_what_an_alias_shares_is_left() -> None:
 def test_what_a_merge_key_brings_is_overridden_here_only() -> None:
     """The mapping gets a key of its own; what it is merged from stays for others."""
     text = (CORPUS[0].parent / "merge-key.yaml").read_text()
-    mended = fix_text("f", text, OPTIONS).text
-    assert mended == text.replace("<<: *limits\n", "<<: *limits\n", 1).replace(
+    fixed = fix_text("f", text, OPTIONS).text
+    assert fixed == text.replace("<<: *limits\n", "<<: *limits\n", 1).replace(
         "near-data: 1\n", "near-data: 1\n              cpu: 2\n"
     )
 
@@ -181,10 +181,10 @@ spec:
             requests: {cpu: 1}
 x-others: {<<: *own}
 """
-    mended = fix_text("f", text, OPTIONS)
-    assert codes(mended.fixed) == ["NA003"]
-    assert mended.text == text.replace("{cpu: 1}", "{cpu: 2}")
-    (left,) = mended.left.findings
+    fixed = fix_text("f", text, OPTIONS)
+    assert codes(fixed.fixed) == ["NA003"]
+    assert fixed.text == text.replace("{cpu: 1}", "{cpu: 2}")
+    (left,) = fixed.left.findings
     assert (left.code, left.fixable) == ("NA008", False)
 
 

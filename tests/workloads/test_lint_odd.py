@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numa_trio.workloads.documents import MalformedDocument, parse_documents
@@ -78,6 +78,7 @@ def test_any_values(values: list[object]) -> None:
         assert 1 <= finding.place.line <= text.count("\n") + 1
 
 
+@settings(max_examples=60)
 @given(PODS, st.booleans())
 def test_what_is_fixed_is_clean_and_nothing_else_changes(
     pod: dict[str, Any], as_json: bool
