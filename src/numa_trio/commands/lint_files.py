@@ -79,12 +79,11 @@ def read_file(file: str, domain: str) -> bytes | Problem | None:
 def replace_file(file: str, before: bytes, text: str) -> Problem | None:
     """Write the text in the place of what was read, all at once; mode and owner stay."""
     mark = _BYTE_ORDER_MARK if before.startswith(_BYTE_ORDER_MARK) else b""
-    target = Path(file).resolve()
     try:
-        state = target.stat()
+        state = Path(file).stat()
         if not stat.S_ISREG(state.st_mode):
             return Problem(file, "cannot be rewritten: expected a file, no pipe or device")
-        _write_beside(target, state, mark + text.encode())
+        _write_beside(Path(file).resolve(), state, mark + text.encode())
     except OSError as problem:
         return Problem(file, f"cannot be written: {problem.strerror}")
     return None

@@ -15,7 +15,12 @@ Object = dict[str, object]
 
 def print_json(result: "Result") -> None:
     """Print it all on standard output."""
-    document = {
+    print(json.dumps(as_object(result), indent=2))
+
+
+def as_object(result: "Result") -> Object:
+    """The document."""
+    return {
         "version": VERSION,
         "findings": [_finding(each) for each in result.findings],
         "fixed": [_finding(each) for each in result.fixed],
@@ -25,7 +30,6 @@ def print_json(result: "Result") -> None:
         "passed_over": result.passed_over,
         "files_passed_over": result.files_passed_over,
     }
-    print(json.dumps(document, indent=2))
 
 
 def _finding(finding: "Finding") -> Object:

@@ -54,8 +54,9 @@ def lint_text(file: str, text: str, options: Options = Options()) -> Linted:
     try:
         documents = documents_of(text)
     except MalformedDocument as problem:
-        hint = _RENDER if _TEMPLATE in text else ""
-        raise MalformedDocument("", problem.problem + hint, problem.place) from None
+        if _TEMPLATE not in text:
+            raise
+        raise MalformedDocument("", problem.problem + _RENDER, problem.place) from None
     result = Linted()
     for number, document in enumerate(documents):
         if document.value is not None:

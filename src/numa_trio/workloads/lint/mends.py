@@ -60,7 +60,7 @@ class Broken:
 
 def edits_for(broken: Broken) -> tuple[Edit, ...]:
     """The edits that mend it; none where there is a choice."""
-    mend = _MENDS.get(broken.rule.code)
+    mend = MENDS.get(broken.rule.code)
     if mend is None:
         return ()
     found = [mend(broken, spot) for spot in broken.rule.spots]
@@ -161,7 +161,7 @@ def _as_written(amount: str | float) -> Scalar:
     return amount if isinstance(amount, str | int) else str(amount)
 
 
-_MENDS: Mapping[str, Callable[[Broken, Spot], list[Edit]]] = {
+MENDS: Mapping[str, Callable[[Broken, Spot], list[Edit]]] = {
     "NA002": _whole_cpus,
     "NA003": _equal_request,
     "NA004": _as_the_app,
