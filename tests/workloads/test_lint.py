@@ -126,6 +126,7 @@ def test_one_odd_pod_hides_no_other() -> None:
     odd = "{kind: Pod, apiVersion: v1, spec: 5}"
     wrong = "{kind: Pod, apiVersion: v1, metadata: {name: a}, spec: {containers: [{name: a,"
     wrong += " resources: {limits: {cpu: 500m, memory: 1Gi, numa-align/near-a: 1}}}]}}"
+    assert codes(found_in("kind: List\nitems: 5\n")) == ["NA100"]
     items = f"items: [{odd}, 5, {{kind: Service}}, {wrong}]"
     result = lint_text("f", f"kind: List\napiVersion: v1\n{items}\n", Options())
     assert sorted(codes(result.findings)) == ["NA002", "NA100", "NA105"]

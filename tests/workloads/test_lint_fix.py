@@ -148,6 +148,44 @@ def test_another_parser_reads_the_same(file: Path) -> None:
     assert json.loads(json.dumps(theirs, default=str)) == ours
 
 
+ODD = """\
+x-odd: # as no program would write it
+    dates: [2001-01-01, 2001-12-14 21:59:43.10 -5, 1:30, 190:20:30]
+    numbers: [0644, 0x1F, 0b11, 0o8, 1_000, 1e999, .inf, .nan, +5, 1., 1E+3, -0]
+    words: [~, null, yes, on, =, "<<", '#no', "a\\nb\\x41\\U0001F600", 'a''b', 日本, a:b]
+    tags: [!!str 5, !!int '5', !!bool 'yes', !!null '', !!timestamp foo bar, ! foo]
+    ? key
+    :   - 1
+        -   - 2
+            - &name {a: 1, ? b : 2}
+    merged: {<<: [*name, {c: 3}], a: 4}
+    text: |+
+      kept
+
+    folded: >-
+      one
+        two
+
+      three
+    long: "plain plain plain plain plain plain plain plain plain plain plain plain plain plain"
+"""
+
+
+def test_odd_values_stay_as_they_are_written() -> None:
+    """Forms that a writer of YAML would choose otherwise, in the document that is mended."""
+    text = ODD.replace("!!timestamp foo bar", "!!float 1.5") + DEPLOYMENT
+    assert fix_text("f", text, OPTIONS).text == text.replace(DEPLOYMENT, FIXED)
+
+
+@pytest.mark.parametrize("odd", ["2001-99-99", "!!timestamp foo"])
+def test_what_the_writer_cannot_read_is_left(odd: str) -> None:
+    """ruamel.yaml refuses dates that are none: the file stays, and the findings say so."""
+    text = f"x-odd: {odd}\n{DEPLOYMENT}"
+    fixed = fix_text("f", text, OPTIONS)
+    assert (fixed.text, fixed.fixed) == (text, ())
+    assert any(each.held_back.startswith("--fix cannot") for each in fixed.left.findings)
+
+
 def test_what_an_alias_shares_is_left() -> None:
     """Another container would change with it: the finding says so."""
     text = (CORPUS[0].parent / "anchors-shared.yaml").read_text()

@@ -103,7 +103,6 @@ def _unlike(written: Sequence[str], original: Sequence[str]) -> int:
 
 def _dumped(text: str, edits: Sequence[Edit], indents: tuple[int, int, int]) -> list[str]:
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
 
     yaml = YAML()
     yaml.preserve_quotes = True
@@ -115,8 +114,8 @@ def _dumped(text: str, edits: Sequence[Edit], indents: tuple[int, int, int]) -> 
         value = yaml.load(text)
         apply(value, edits)
         yaml.dump(value, target)
-    except YAMLError as problem:
-        raise ValueError(str(problem)) from None
+    except Exception as problem:  # noqa: BLE001  for odd texts it raises errors of many kinds
+        raise ValueError(f"ruamel.yaml: {problem}") from None
     lines = target.getvalue().split("\n")
     return lines if text.endswith("\n") else lines[:-1]
 
