@@ -162,8 +162,8 @@ def _bare(template: Template, wanted: list[Asked]) -> Iterator[Remark]:
     controllers = ("kind: StatefulSet  # or Deployment, Job: what makes the pod anew",)
     yield Remark(
         "NA105",
-        "a pod of its own: after a reboot kubelet refuses it, because no plugin runs yet, and"
-        " nobody makes it anew. Use a controller.",
+        "a pod of its own: after a reboot kubelet refuses it, unless the agent is a service of the"
+        " host, and nobody makes it anew. Use a controller.",
         (kind,),
         suggestion=controllers,
     )
