@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,11 +26,18 @@ class AgentProcess:
     """`numa-trio run` on a socket directory; leave the context to kill it.
 
     If it is not `capable` it has no Linux capability, as in the shipped manifests. If it is
-    `confined` it can write to the directory only, as under the shipped unit.
+    `confined` it can write to the directory only, as under the shipped unit. `program` is what runs
+    it, if not the package of this Python.
     """
 
     def __init__(
-        self, socket_dir: Path, *, capable: bool = True, confined: bool = False, **settings: str
+        self,
+        socket_dir: Path,
+        *,
+        capable: bool = True,
+        confined: bool = False,
+        program: Sequence[str] = (sys.executable, "-m", "numa_trio"),
+        **settings: str,
     ) -> None:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("NUMA_")
@@ -45,7 +53,7 @@ class AgentProcess:
         self.log: list[dict[str, Any]] = []
         self._logged = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "numa_trio"],
+            [*program, "run"],
             env=environment,
             stderr=subprocess.PIPE,
             text=True,
