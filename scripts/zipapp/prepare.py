@@ -52,6 +52,11 @@ def main() -> None:
         )
     for name in _modules(installed):
         _copy(installed / name, source / name)
+    # A zip's folder is a package only with this file; elsewhere a package may do without.
+    for folder in {path.parent for path in source.rglob("*.py")}:
+        for package in (folder, *folder.parents):
+            if source in package.parents:
+                (package / "__init__.py").touch()
     _copy(INSIDE / "greenlet.py", source / "greenlet.py")
     asking = source / ASKS_FOR_ITS_VERSION
     text = asking.read_text()

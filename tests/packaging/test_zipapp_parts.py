@@ -119,12 +119,16 @@ def test_the_zip_gets_modules_our_data_and_licences(tmp_path: Path) -> None:
         tmp_path,
         *("numa_trio/a.yaml", "numa_trio/b.py", "other/data.txt", "other/tests/test_a.py"),
         *("pygments/__init__.py", "yaml/_yaml.cpython-311-x86_64-linux-gnu.so", "bin/other"),
+        "shared/name/part.py",
     )
     assert (done.returncode, done.stderr) == (0, "")
     found = {str(path.relative_to(tmp_path / "s")) for path in (tmp_path / "s").rglob("*.*")}
     assert found == {
         *("betterproto2/_version.py", "greenlet.py", "numa_trio/a.yaml", "numa_trio/b.py"),
-        "other/__init__.py",
+        *("other/__init__.py", "shared/name/part.py"),
+        # For what had none:
+        *("betterproto2/__init__.py", "numa_trio/__init__.py"),
+        *("shared/__init__.py", "shared/name/__init__.py"),
     }
     assert (tmp_path / "s/betterproto2/_version.py").read_text() == '__version__ = "1.2.3"\n'
     licences = tmp_path / "licences"
