@@ -1,5 +1,6 @@
 """numa-trio.pyz, built and run with each Python that is there."""
 
+import ast
 import json
 import os
 import shutil
@@ -42,6 +43,19 @@ print("of this machine:", *others)
 """
 
 
+# Prints which of the modules cannot be found.
+FINDS = """
+import importlib.util, runpy, sys
+archive, wanted = sys.argv.pop(1), sys.argv[2:]
+del sys.argv[2:]
+try:
+    runpy.run_path(archive, run_name="__main__")
+except SystemExit:
+    pass
+print(*(name for name in wanted if importlib.util.find_spec(name) is None), sep="\\n", end="")
+"""
+
+
 def pythons() -> dict[str, str]:
     """The Pythons that can run it, by version, as scripts/build-zipapp finds them."""
     found = {f"{sys.version_info[0]}.{sys.version_info[1]}": sys.executable}
@@ -77,10 +91,39 @@ def test_all_commands_run(pyz: Path, version: str, tmp_path: Path) -> None:
     assert shown["nodes"]
     pod = ROOT / "examples/pinned-pod.yaml"
     output_of(*command(pyz, "simulate", "--pod", pod, python=python), TMPDIR=str(tmp_path))
+    bad = shutil.copy(ROOT / "examples/init-container-without-the-node.yaml", tmp_path)
+    linted = subprocess.run(
+        command(pyz, "lint", "--fix", bad, python=python),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (linted.returncode, linted.stderr) == (1, "")  # there are things it does not mend
+    assert "Fixed NA004" in linted.stdout
     asked = subprocess.run(
         command(pyz, "health", python=python), env={"NUMA_HTTP_ADDR": "127.0.0.1:9"}, check=False
     )
     assert asked.returncode == 1  # nobody answers
+
+
+def imported_by(package: Path) -> set[str]:
+    """Each module that is imported somewhere, now or later."""
+    found = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module)
+    return found
+
+
+def test_all_that_is_imported_somewhere_can_be(pyz: Path) -> None:
+    """Nothing that a command needs at last was left out."""
+    wanted = sorted(imported_by(Path(numa_trio.__file__).parent) - {"_typeshed"})
+    assert {"ruamel.yaml", "rich.console"} <= set(wanted)
+    found = output_of(sys.executable, "-Ic", FINDS, pyz, "--version", *wanted)
+    assert found.splitlines()[1:] == []
 
 
 def test_there_is_bytecode_for_each_python(pyz: Path) -> None:
