@@ -182,6 +182,10 @@ image-test:
 release-test:
     pytest -m 'slow and kubectl' tests/image
 
+# Build numa-trio.pyz and the packages, install, upgrade and remove them; needs root, buildah, lintian, rpm.
+package-test:
+    pytest -m slow tests/packages
+
 # Render every overlay and component with kubectl's kustomize and check what comes out; no cluster.
 manifest-test:
     pytest -m 'kubectl and not slow'

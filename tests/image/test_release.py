@@ -30,6 +30,9 @@ FILES = {
     "SHA256SUMS",
     f"numa-trio-{VERSION}-image-{os.uname().machine}.tar",
     f"numa-trio-{VERSION}.cdx.json",
+    f"numa-trio-{VERSION}.pyz",
+    f"numa-trio-{VERSION}-1.noarch.rpm",
+    f"numa-trio_{VERSION}_all.deb",
     "numa_trio-99.0.0rc1-py3-none-any.whl",
     "numa_trio-99.0.0rc1.tar.gz",
     *(f"install-{overlay}.yaml" for overlay in OVERLAYS),
@@ -58,7 +61,8 @@ def checkout(tmp_path: Path) -> Path:
 
 def test_a_release_has_its_files_and_its_tag(checkout: Path, base: str) -> None:
     """Each file is there and as its checksum says; a second time is refused."""
-    command = ["env", f"BASE_IMAGE={base}", "ENGINE=buildah", checkout / "scripts/release"]
+    environment = ["COMPRESSION=1", f"BASE_IMAGE={base}", "ENGINE=buildah"]
+    command = ["env", *environment, checkout / "scripts/release"]
     said = output_of(*command, IMAGE, VERSION, *trusted_volumes())
     try:
         files = checkout / "dist" / VERSION

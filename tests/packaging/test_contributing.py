@@ -12,14 +12,17 @@ RECIPES = {name: first.split() for name, first in RECIPE.findall((ROOT / "justfi
 
 NOT_IN_CI = {
     "coverage": "runs the tests of README.md once more",
+    "deb": "package-test runs its script",
     "e2e": "needs a cluster",
     "mutants": "takes hours",
     "pictures": "tests compare them with what the commands say, and a slow one makes them",
     "proto": "check compares what it would write",
     "release": "release-test runs its script",
+    "rpm": "package-test runs its script",
     "requirements": "may take newer releases; CI compares the record of the present ones",
     "slow-test": "its tests are spread over several parts",
     "soak": "takes a quarter of an hour",
+    "zipapp": "package-test runs its script",
 }
 
 
