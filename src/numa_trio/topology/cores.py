@@ -50,9 +50,9 @@ class Cores:
         )
 
 
-def read_cores(sysfs_root: Path, cpus: AbstractSet[int]) -> Cores:
-    """The cores of these CPUs as far as the kernel tells; none of more than `MOST_CPUS`."""
-    if len(cpus) > MOST_CPUS:
+def read_cores(sysfs_root: Path, cpus: AbstractSet[int], at_most: int = MOST_CPUS) -> Cores:
+    """The cores of these CPUs as far as the kernel tells; none if there are more than `at_most`."""
+    if len(cpus) > at_most:
         return Cores()
     by_cpu: dict[int, Core] = {}
     for cpu in sorted(cpus):
