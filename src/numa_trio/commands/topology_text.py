@@ -1,40 +1,112 @@
-"""`numa-trio topology` for people: tables of the nodes and of what is near them."""
+"""`numa-trio topology` for people: the machine, drawn with characters."""
 
+import os
+import re
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from numa_trio.commands.terminal import open_console
-from numa_trio.layout import print_lines, print_table
+from numa_trio.commands.topology_box import Box, boxes_per_row, draw_row
+from numa_trio.commands.topology_distances import draw_distances
+from numa_trio.commands.topology_facts import NodeFacts, by_socket, facts_of
+from numa_trio.commands.topology_words import (
+    device_words,
+    group_title,
+    left_out,
+    machine_title,
+    node_title,
+    node_words,
+    offline_line,
+)
+from numa_trio.layout import print_lines
 
 if TYPE_CHECKING:
-    from numa_trio.commands.topology import Seen
-    from numa_trio.locality.listing import Listing
-    from numa_trio.locality.result import Resolution
-    from numa_trio.near.verdicts import NearLook
-    from numa_trio.plugin.advertising import Advertisement
-    from numa_trio.topology.machine import HugePages, NumaNode
+    from rich.console import Console
+    from rich.text import Text
 
-_NODE_HEADINGS = ("Node", "CPUs", "Count", "Memory", "Distance", "Huge pages", "Advertised")
-_DEVICE_HEADINGS = ("Near", "Kind", "Name", "What it is", "By")
+    from numa_trio.commands.topology import Seen
+    from numa_trio.near.verdicts import NearLook
+
+_PIPED_COLUMNS = 80  # without a terminal, unless COLUMNS says how many
+_NARROWEST = 24  # in which there is still room beside the labels
+_LEAST = 48  # columns of a box beside another one
+_LEAST_OF_MANY = 38  # where there are more nodes than are seen at one glance
+_MANY = 8
+_WIDEST = 96  # longer lines are hard to follow
+
+# For terminals whose encoding has no more.
+_ASCII = str.maketrans("╭╮╰╯─│█░…", "++++-|#.~")
 
 
 def print_text(seen: "Seen") -> None:
     """Print it all on standard output."""
     console = open_console(sys.stdout)
-    nodes = list(_nodes(seen.advertisements, comma=", " if sys.stdout.isatty() else ","))
-    print_table(console, _NODE_HEADINGS, nodes, right=("Node", "Count", "Memory"))
-    for remark in (*_left_out(seen.advertisements), *seen.machine.remarks):
-        print_lines(console, "", str(remark))
-    rows = list(_devices(seen.listing, [node.id for node in seen.machine.nodes]))
-    if rows:
+    draw_machine(seen, console, console.width if sys.stdout.isatty() else _columns_of_pipe())
+
+
+def _columns_of_pipe() -> int:
+    told = os.environ.get("COLUMNS", "")
+    return int(told) if re.fullmatch("[0-9]{1,4}", told) else _PIPED_COLUMNS
+
+
+def draw_machine(seen: "Seen", console: "Console", columns: int) -> None:
+    """The machine, its nodes by socket, their distances, and what there is to remark.
+
+    The drawing has at most so many columns; sentences are wrapped as the console is wide.
+    """
+    columns = max(columns, _NARROWEST)
+    nodes = facts_of(seen)
+    print_lines(console, machine_title(seen, nodes), style="bold")
+    if offline := offline_line(seen):
+        print_lines(console, offline)
+    groups = by_socket(nodes)
+    least = _LEAST_OF_MANY if len(nodes) > _MANY else _LEAST
+    per_row = boxes_per_row(columns, least, max(len(group.members) for group in groups))
+    for group in groups:
         console.print()
-        print_table(console, _DEVICE_HEADINGS, rows, right=("Near",))
-    lines = [*_near(seen.near), *map(_not_shown, seen.listing.hidden)]
-    if lines:
+        if len(groups) > 1:
+            print_lines(console, group_title(group), style="bold")
+        boxes = [_node_box(each, with_socket=len(groups) == 1) for each in group.members]
+        _print_boxes(console, boxes, columns, per_row)
+    elsewhere = tuple(device_words(seen.listing.near_no_node(), None))
+    if elsewhere:
         console.print()
-    print_lines(console, *lines)
+        box = Box("Near no node that is known", "", "dim", elsewhere)
+        _print_boxes(console, [box], columns, 1)
+    _print_all(console, draw_distances(nodes, columns))
+    for lines in ([*left_out(nodes), *map(str, seen.machine.remarks)], [*_near(seen.near)]):
+        if lines:
+            console.print()
+        print_lines(console, *lines)
+    if seen.listing.hidden:
+        console.print()
+    print_lines(console, *(f"Not shown: {reason}." for reason in seen.listing.hidden))
+
+
+def _node_box(facts: NodeFacts, *, with_socket: bool) -> Box:
+    total, used = facts.node.memory_bytes, facts.memory_used_bytes
+    return Box(
+        node_title(facts),
+        facts.resource or "not advertised",
+        "green" if facts.resource else "yellow",
+        tuple(node_words(facts, with_socket=with_socket)),
+        ("Memory", used / total) if total and used is not None else None,
+    )
+
+
+def _print_boxes(console: "Console", boxes: Sequence[Box], columns: int, per_row: int) -> None:
+    """Print so many side by side."""
+    width = min(_WIDEST, (columns + 1) // per_row - 1)
+    for start in range(0, len(boxes), per_row):
+        _print_all(console, draw_row(boxes[start : start + per_row], width))
+
+
+def _print_all(console: "Console", lines: "Iterator[Text]") -> None:
+    for line in lines:
+        if "utf" not in console.encoding:
+            line.plain = line.plain.translate(_ASCII)
+        console.print(line, soft_wrap=True)
 
 
 def _near(look: "NearLook") -> "Iterator[str]":
@@ -45,91 +117,3 @@ def _near(look: "NearLook") -> "Iterator[str]":
         yield f"{verdict.local_name}{state}: {verdict}" + (f" ({notes})" if notes else "")
     yield from look.problems
     yield from look.remarks
-
-
-def _not_shown(reason: str) -> str:
-    return f"Not shown: {reason}."
-
-
-def _devices(listing: "Listing", nodes: "Sequence[int]") -> "Iterator[tuple[str, ...]]":
-    """A row for each device and mount, by node; what is near several nodes comes with each."""
-    for node in nodes:
-        yield from _rows(str(node), listing.near(node))
-    yield from _rows("unknown", listing.near_no_node())
-
-
-def _rows(node: str, listing: "Listing") -> "Iterator[tuple[str, ...]]":
-    from numa_trio.topology.sizes import format_bytes
-
-    for disk in listing.disks:
-        size = None if disk.size_bytes is None else format_bytes(disk.size_bytes)
-        yield _row(node, "disk", disk.resolution, disk.model, size)
-    for interface in listing.interfaces:
-        speed = None if interface.speed_mbps is None else f"{interface.speed_mbps} Mb/s"
-        yield _row(node, "interface", interface.resolution, interface.driver, speed)
-    for each in listing.infiniband:
-        yield _row(node, "InfiniBand", each.resolution)
-    for card in listing.gpus:
-        yield _row(node, "GPU", card.resolution, card.driver, card.model)
-    for mount in listing.mounts:
-        yield _row(node, "mount", mount.resolution, mount.file_system, mount.source)
-
-
-def _row(node: str, kind: str, resolution: "Resolution", *facts: str | None) -> tuple[str, ...]:
-    said = resolution.chain[-1] if resolution.nodes and resolution.chain else resolution.reason
-    told = "" if said == resolution.target or said is None else said
-    return node, kind, resolution.target, ", ".join(filter(None, facts)), told
-
-
-def _nodes(advertisements: "Iterable[Advertisement]", comma: str) -> "Iterator[tuple[str, ...]]":
-    """A row for each node; a list goes on in a further line where `comma` has a blank."""
-    from numa_trio.topology.sizes import format_bytes
-
-    for verdict in advertisements:
-        node = verdict.node
-        yield (
-            str(node.id),
-            _cpus(node).replace(",", comma),
-            str(len(node.cpus)) if node.cpus_known else "unknown",
-            "unknown" if node.memory_bytes is None else format_bytes(node.memory_bytes),
-            _distances(node).replace(",", comma),
-            _huge_pages(node.huge_pages),
-            "yes" if verdict.advertised else "no",
-        )
-
-
-def _cpus(node: "NumaNode") -> str:
-    from numa_trio.topology.lists import format_list
-
-    return (format_list(node.cpus) or "none") if node.cpus_known else "unknown"
-
-
-def _distances(node: "NumaNode") -> str:
-    """The nodes at each distance, the nearest first."""
-    from numa_trio.topology.lists import format_list
-
-    nodes = node.nodes_by_distance.items()
-    return "; ".join(f"{format_list(ids)} at {distance}" for distance, ids in nodes) or "unknown"
-
-
-def _huge_pages(huge_pages: "Iterable[HugePages]") -> str:
-    """The sizes of which there are pages at all."""
-    from numa_trio.topology.sizes import format_bytes
-
-    text = ", ".join(
-        f"{format_bytes(pages.size_bytes)}: {pages.free} of {pages.total} free"
-        for pages in huge_pages
-        if pages.total
-    )
-    return text or "none"
-
-
-def _left_out(advertisements: "Iterable[Advertisement]") -> list[str]:
-    """A sentence for each reason, with the nodes that are not advertised for it."""
-    from numa_trio.topology.lists import format_list
-
-    nodes = defaultdict(list)
-    for verdict in advertisements:
-        if verdict.reason is not None:
-            nodes[verdict.reason].append(verdict.node.id)
-    return [f"Not advertised: {format_list(ids)}: {reason}." for reason, ids in nodes.items()]
