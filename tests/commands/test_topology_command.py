@@ -49,6 +49,7 @@ def test_json_has_the_documented_form(tmp_path: Path, capsys: pytest.CaptureFixt
     """Programs find the documented keys in the documented order, and more after them."""
     document = json_of(plant_machine(tmp_path, "two-sockets"), capsys)
     assert document == {
+        "schemaVersion": 1,
         "nodes": [
             {
                 "id": 0,
@@ -63,6 +64,17 @@ def test_json_has_the_documented_form(tmp_path: Path, capsys: pytest.CaptureFixt
                     {"size_bytes": 1073741824, "total": 2, "free": 0},
                 ],
                 **NOTHING_NEAR,
+                "resource": "numa-align/numa-0",
+                "kind": "cpus-and-memory",
+                "sockets": [],
+                "cores": [],
+                "memory_used_bytes": 3221225472,
+                "memory_kind": None,
+                "memory_tier": None,
+                "memory_initiators": [],
+                "memory_read_bandwidth_mb_per_s": None,
+                "memory_read_latency_ns": None,
+                "nearest": [1],
             },
             {
                 "id": 1,
@@ -74,6 +86,17 @@ def test_json_has_the_documented_form(tmp_path: Path, capsys: pytest.CaptureFixt
                 "memory_free_bytes": 2147483648,
                 "huge_pages": [{"size_bytes": 2097152, "total": 0, "free": 0}],
                 **NOTHING_NEAR,
+                "resource": "numa-align/numa-1",
+                "kind": "cpus-and-memory",
+                "sockets": [],
+                "cores": [],
+                "memory_used_bytes": 2147483648,
+                "memory_kind": None,
+                "memory_tier": None,
+                "memory_initiators": [],
+                "memory_read_bandwidth_mb_per_s": None,
+                "memory_read_latency_ns": None,
+                "nearest": [0],
             },
         ],
         "numa_aware": True,
@@ -83,6 +106,7 @@ def test_json_has_the_documented_form(tmp_path: Path, capsys: pytest.CaptureFixt
         "near_remarks": [],
         "near_no_node": NOTHING_NEAR,
         "hidden": document["hidden"],
+        "offline_cpus": None,
     }
     first = document["nodes"][0]
     assert list(first)[:6] == ["id", "cpus", "memory_bytes", "distances", "advertised", "reason"]

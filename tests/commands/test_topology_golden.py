@@ -4,18 +4,28 @@ After a change that is meant, `PYTHONPATH=tests python tests/commands/test_topol
 writes the files of tests/fixtures/topology anew; look at the difference before you commit it.
 """
 
+import io
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from drawn_machines import drawn, seen_of
+from numa_trio.commands.topology_document import print_json, print_yaml
+from numa_trio.commands.topology_svg import print_svg
 
 FOLDER = Path(__file__).parents[1] / "fixtures/topology"
 
 
 def text(machine: str, columns: int) -> str:
     return drawn(seen_of(machine), columns)
+
+
+def printed(machine: str, show: Callable[..., None]) -> str:
+    with redirect_stdout(io.StringIO()) as output:
+        show(seen_of(machine))
+    return output.getvalue()
 
 
 GOLDEN: dict[str, Callable[[], str]] = {
@@ -25,6 +35,10 @@ GOLDEN: dict[str, Callable[[], str]] = {
     "sparse-200.txt": lambda: text("sparse", 200),
     "odd-80.txt": lambda: text("odd", 80),
     "odd-40.txt": lambda: text("odd", 40),
+    "sparse.svg": lambda: printed("sparse", print_svg),
+    "odd.svg": lambda: printed("odd", print_svg),
+    "odd.json": lambda: printed("odd", print_json),
+    "odd.yaml": lambda: printed("odd", print_yaml),
 }
 
 

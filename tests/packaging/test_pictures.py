@@ -1,6 +1,7 @@
 """The pictures in docs/pictures: each is explained, small, and says what the commands say now."""
 
 import argparse
+import importlib
 import os
 import re
 import subprocess
@@ -39,7 +40,7 @@ def test_each_picture_is_explained_shown_and_small(picture: Path) -> None:
     assert picture.stat().st_size < MOST_BYTES[picture.suffix]
 
 
-@pytest.mark.parametrize("name", ["simulate.svg", "server.svg"])
+@pytest.mark.parametrize("name", ["simulate.svg", "server.svg", "topology.svg"])
 def test_a_drawing_loads_nothing(name: str) -> None:
     """Neither fonts nor scripts nor pictures from elsewhere."""
     text = (FOLDER / name).read_text().replace("http://www.w3.org/2000/svg", "")
@@ -68,6 +69,14 @@ async def test_the_server_is_what_the_simulator_says(monkeypatch: pytest.MonkeyP
     for node in setup.machine.machine.nodes:
         assert f"NUMA node {node.id}" in written
         assert {str(cpu) for cpu in node.cpus} <= set(written)
+
+
+def test_the_topology_is_what_the_command_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The picture, and the text in docs/topology.md, byte for byte."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    show_topology = importlib.import_module("pictures.topology").show_topology
+    assert (FOLDER / "topology.svg").read_text() == show_topology("svg")
+    assert f"```text\n{show_topology('text')}```" in (ROOT / "docs/topology.md").read_text()
 
 
 @pytest.mark.slow

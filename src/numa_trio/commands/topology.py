@@ -27,7 +27,8 @@ examples:
   numa-trio topology                                 this machine
   numa-trio topology --host-root /                   with what is mounted on its disks
   numa-trio topology --near data=/var/lib/data       which node that directory is near
-  numa-trio topology --output json | jq '.nodes[] | {id, cpus}'
+  numa-trio topology --output svg > server.svg       a picture for a document
+  numa-trio topology --output json | jq '.nodes[] | {id, cpus, nearest}'
 
 exit status: 0 if the machine is shown, 1 if the output cannot be written, 2 if the usage or a
 setting is bad or the machine cannot be read
@@ -57,9 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--output",
-        choices=["text", "json"],
+        choices=["text", "json", "yaml", "svg"],
         default="text",
-        help="text: drawn for people; json: for programs (default: text)",
+        help="text: drawn for people; json or yaml: for programs; svg: a picture (default: text)",
     )
     parser.add_argument(
         "--near",
@@ -103,10 +104,14 @@ def _show(seen: Seen, output: str) -> None:
         from numa_trio.commands.topology_text import print_text
 
         print_text(seen)
-    else:
-        from numa_trio.commands.topology_json import print_json
+    elif output == "svg":
+        from numa_trio.commands.topology_svg import print_svg
 
-        print_json(seen)
+        print_svg(seen)
+    else:
+        from numa_trio.commands.topology_document import print_json, print_yaml
+
+        print_json(seen) if output == "json" else print_yaml(seen)
 
 
 def _look(arguments: argparse.Namespace, settings: "Settings") -> Seen:

@@ -1,11 +1,16 @@
-"""`numa-trio topology` for programs: one JSON document."""
+"""`numa-trio topology` for programs: one document, as JSON or YAML.
+
+docs/topology.md describes it, and docs/topology.schema.json is its JSON Schema.
+"""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
 
+from numa_trio.commands.topology_facts import NodeFacts, facts_of
 from numa_trio.topology.lists import format_list
 
 if TYPE_CHECKING:
@@ -13,13 +18,28 @@ if TYPE_CHECKING:
     from numa_trio.locality.listing import Listing
     from numa_trio.locality.result import Resolution
     from numa_trio.near.verdicts import NearVerdict
-    from numa_trio.plugin.advertising import Advertisement
+
+# Keys may be added without a new version; whatever else changes makes one.
+SCHEMA_VERSION = 1
 
 
 def print_json(seen: "Seen") -> None:
-    """Print it all on standard output. Keys are only ever added, at the end."""
-    document = {
-        "nodes": [_node(verdict, seen.listing) for verdict in seen.advertisements],
+    """Print it all on standard output."""
+    print(json.dumps(_document(seen), indent=2))
+
+
+def print_yaml(seen: "Seen") -> None:
+    """Print the same as YAML."""
+    import yaml
+
+    yaml.safe_dump(_document(seen), sys.stdout, sort_keys=False, width=100)
+
+
+def _document(seen: "Seen") -> dict[str, Any]:
+    offline = seen.offline_cpus
+    return {
+        "schemaVersion": SCHEMA_VERSION,
+        "nodes": [_node(each) for each in facts_of(seen)],
         "numa_aware": seen.machine.numa_aware,
         "remarks": [str(remark) for remark in seen.machine.remarks],
         "near": [_near(verdict) for verdict in seen.near.verdicts],
@@ -27,22 +47,33 @@ def print_json(seen: "Seen") -> None:
         "near_remarks": [*seen.near.remarks],
         "near_no_node": _devices(seen.listing.near_no_node()),
         "hidden": [*seen.listing.hidden],
+        "offline_cpus": None if offline is None else format_list(offline),
     }
-    print(json.dumps(document, indent=2))
 
 
-def _node(verdict: "Advertisement", listing: "Listing") -> dict[str, Any]:
-    node = verdict.node
+def _node(facts: NodeFacts) -> dict[str, Any]:
+    node = facts.node
     return {
         "id": node.id,
         "cpus": format_list(node.cpus) if node.cpus_known else None,
         "memory_bytes": node.memory_bytes,
         "distances": {str(other): distance for other, distance in node.distances.items()},
-        "advertised": verdict.advertised,
-        "reason": verdict.reason,
+        "advertised": facts.resource is not None,
+        "reason": facts.reason,
         "memory_free_bytes": node.memory_free_bytes,
         "huge_pages": [asdict(pages) for pages in node.huge_pages],
-        **_devices(listing.near(node.id)),
+        **_devices(facts.devices),
+        "resource": facts.resource,
+        "kind": str(facts.kind),
+        "sockets": [*facts.sockets],
+        "cores": [format_list(core.cpus) for core in facts.cores],
+        "memory_used_bytes": facts.memory_used_bytes,
+        "memory_kind": None if facts.memory.kind is None else str(facts.memory.kind),
+        "memory_tier": facts.memory.tier,
+        "memory_initiators": [*facts.memory.initiators],
+        "memory_read_bandwidth_mb_per_s": facts.memory.read_bandwidth_mb_per_s,
+        "memory_read_latency_ns": facts.memory.read_latency_ns,
+        "nearest": [*facts.nearest],
     }
 
 
