@@ -114,7 +114,7 @@ def test_devices_are_under_their_node() -> None:
     assert mount in second
     assert "near node 1 too" in first
     assert "near node 0 too" in second
-    assert "─ Near no node that is known ─" in elsewhere
+    assert "─ Near no known node ─" in elsewhere
     assert "eth0: " in elsewhere
 
 

@@ -65,7 +65,7 @@ def draw_svg(seen: "Seen") -> str:
         else:
             y = _draw_nodes(drawing, group.members, _MARGIN, y, columns, with_socket=True)
     if elsewhere := list(device_words(seen.listing.near_no_node(), None)):
-        drawing.text(_MARGIN, y + LINE, "Near no node that is known", "bold")
+        drawing.text(_MARGIN, y + LINE, "Near no known node", "bold")
         y = draw_facts(drawing, elsewhere, _MARGIN, y + 2 * LINE + 4)
     y = draw_matrix(drawing, nodes, _MARGIN, y)
     y += LINE + 6

@@ -72,7 +72,7 @@ def draw_machine(seen: "Seen", console: "Console", columns: int) -> None:
     elsewhere = tuple(device_words(seen.listing.near_no_node(), None))
     if elsewhere:
         console.print()
-        box = Box("Near no node that is known", "", "dim", elsewhere)
+        box = Box("Near no known node", "", "dim", elsewhere)
         _print_boxes(console, [box], columns, 1)
     _print_all(console, draw_distances(nodes, columns))
     for lines in ([*left_out(nodes), *map(str, seen.machine.remarks)], [*_near(seen.near)]):
