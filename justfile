@@ -182,7 +182,7 @@ image-test:
 release-test:
     pytest -m 'slow and kubectl' tests/image
 
-# Build numa-trio.pyz and the packages, install, upgrade and remove them; needs root, buildah, lintian, rpm.
+# Build numa-trio.pyz and the packages, install, upgrade and remove them; needs root, buildah, lintian, rpmlint.
 package-test:
     pytest -m slow tests/packages
 

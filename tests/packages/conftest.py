@@ -30,8 +30,9 @@ esac
 @pytest.fixture(scope="session")
 def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is released, just built."""
-    missing = [name for name in ("dpkg-deb", "lintian", "rpmbuild") if shutil.which(name) is None]
-    assert not missing, "the tests of packages need: apt-get install dpkg lintian rpm"
+    needed = ("dpkg-deb", "lintian", "rpmbuild", "rpmlint")
+    missing = [name for name in needed if shutil.which(name) is None]
+    assert not missing, f"not found: {missing}; apt-get install dpkg lintian rpm rpmlint"
     return build_zipapp(tmp_path_factory.mktemp("pyz") / "numa-trio.pyz")
 
 

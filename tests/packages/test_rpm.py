@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import numa_trio
-from packages.build import build_rpm, output_of
+from packages.build import ROOT, build_rpm, output_of
 from packages.conftest import told
 
 pytestmark = pytest.mark.slow
@@ -29,6 +29,12 @@ def test_asks_for_a_python_that_can_run_it(package: Path) -> None:
     needed = output_of("rpm", "--query", "--requires", "--package", package).splitlines()
     assert "(python(abi) = 3.11 or python(abi) = 3.12 or python(abi) = 3.13)" in needed
     assert "systemd" in needed
+
+
+def test_rpmlint_finds_nothing(package: Path) -> None:
+    """Neither an error nor a warning but those that are meant to be so."""
+    said = output_of("rpmlint", "--config", ROOT / "deploy/packages/rpm/rpmlint.toml", package)
+    assert " 0 errors, 0 warnings" in said, said
 
 
 def test_built_again_it_is_the_same(package: Path, pyz: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Parts of numa-trio.pyz and its launcher, without building it: its Pythons, and what is in it."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -144,3 +145,37 @@ def test_a_compiled_extension_that_nobody_knows_fails_the_build(tmp_path: Path) 
     done = prepare(tmp_path, "other/_fast.cpython-311-x86_64-linux-gnu.so")
     assert done.returncode == 1
     assert "other/_fast: compiled extensions cannot be imported from a zip" in done.stderr
+
+
+def test_the_packages_depend_on_one_of_the_pythons() -> None:
+    """Each names all of them; Debian's also takes `python3` of these versions."""
+    spec = (ROOT / "deploy/packages/rpm/numa-trio.spec").read_text()
+    assert re.findall(r"python\(abi\) = ([\d.]+)", spec) == SUPPORTED
+    control = (ROOT / "deploy/packages/deb/control").read_text()
+    alternatives = " | ".join(f"python{version}" for version in reversed(SUPPORTED))
+    after = VERSIONS[VERSIONS.index(SUPPORTED[-1]) + 1]
+    assert (
+        f"\nDepends: python3 (>= {SUPPORTED[0]}) | {alternatives},"
+        f" python3 (<< {after}) | {alternatives}," in control
+    )
+
+
+@pytest.mark.parametrize("version", ["(2, 7, 18)", "(3, 6, 8)", "(3, 10, 12)", "(3, 14, 0)"])
+def test_another_python_is_told_which_it_takes(version: str) -> None:
+    """One line with its version and the expected ones, and status 2."""
+    start = INSIDE / "__main__.py"
+    ast.parse(start.read_text(), feature_version=(3, 4))
+    code = (
+        "import runpy, sys; sys.version_info = eval(sys.argv[1]); sys.version = sys.argv[2];"
+        " runpy.run_path(sys.argv[3], run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-Sc", code, version, "A.B (of a test)", start],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"numa-trio: this is Python A.B ({sys.executable}); expected CPython 3.11, 3.12 or 3.13\n"
+    )
