@@ -127,11 +127,13 @@ def test_all_that_is_imported_somewhere_can_be(pyz: Path) -> None:
 
 
 def test_there_is_bytecode_for_each_python(pyz: Path) -> None:
-    """None of those that are installed was missed."""
+    """None of those that are installed was missed, and nothing is for one architecture only."""
     with zipfile.ZipFile(pyz) as packed:
-        folders = {name.partition("/")[0] for name in packed.namelist()}
+        names = packed.namelist()
+    folders = {name.partition("/")[0] for name in names}
     trees = {f"cpython-{version.replace('.', '')}" for version in pythons()}
     assert folders - {"__main__.py", "licences", "source"} == trees
+    assert [name for name in names if name.endswith(".so")] == []
 
 
 def test_the_agent_is_not_compiled_at_its_start(pyz: Path) -> None:
