@@ -151,8 +151,9 @@ def test_a_python_without_bytecode_runs_the_source(pyz: Path, tmp_path: Path) ->
         for name in packed.namelist():
             if not name.startswith("cpython-"):
                 copy.writestr(name, packed.read(name))
-    shown = output_of(*command(less, "topology"))
-    assert shown == output_of(*command(pyz, "topology"))
+    shown = output_of(*command(less, "run", "--help"))
+    assert shown == output_of(*command(pyz, "run", "--help"))
+    assert "NUMA_CAPACITY" in shown
 
 
 def test_registers_with_kubelet(pyz: Path, kubelet: GrpcioKubelet) -> None:
