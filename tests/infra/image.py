@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -42,11 +43,16 @@ WHEEL_PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2
 
 @frozen
 class Image:
-    """What QEMU boots, and the root file system that the initramfs was packed from."""
+    """What QEMU boots, and the root file system that the initramfs was packed from.
+
+    `packages` are those of Debian that were unpacked into the root, `wheel` is this repository's.
+    """
 
     kernel: Path
     initramfs: Path
     root: Path
+    packages: Sequence[Path]
+    wheel: Path
 
 
 def build(directory: Path) -> Image:
@@ -61,20 +67,25 @@ def build(directory: Path) -> Image:
     lay_out(root)
     names = apt.closure((*PYTHON_PACKAGES, *DEVICE_PACKAGES))
     wanted = [name for name in names if not name.startswith(FOR_CONFIGURATION)]
-    for package in apt.download(wanted, packages / "root"):
+    unpacked = apt.download(wanted, packages / "root")
+    for package in unpacked:
         unpack(package, root)
     install_modules(modules, root)
     for folder in UNUSED_FOLDERS:
         shutil.rmtree(root / folder, ignore_errors=True)
-    install_wheel(build_wheel(directory / "wheel"), root)
+    wheel = build_wheel(directory / "wheel")
+    install_wheel(wheel, root)
     compile_bytecode(root, root)
     lay_out_guest(root)
-    return Image(kernel, pack(root, directory / "initramfs.cpio"), root)
+    return Image(kernel, pack(root, directory / "initramfs.cpio"), root, unpacked, wheel)
 
 
 def require_programs() -> None:
     """Raise `CannotBuild` naming the programs that this machine lacks."""
-    programs = (QEMU, "apt-get", "apt-cache", "dpkg-deb", "tar", "cpio", "depmod")
+    programs = (
+        *(QEMU, "apt-get", "apt-cache", "dpkg-deb", "tar", "cpio", "depmod"),
+        *("fakeroot", "mke2fs"),
+    )
     missing = [program for program in programs if not shutil.which(program)]
     if missing:
         raise CannotBuild(

@@ -2,7 +2,7 @@
 # Installs from Debian what the virtual machines of tests/infra need. Needs root.
 set -eu
 
-packages="qemu-system-x86 cpio kmod"
+packages="qemu-system-x86 cpio kmod fakeroot e2fsprogs"
 
 if ! command -v apt-get >/dev/null; then
     echo "$0: no apt-get: the virtual machines are built from Debian packages, on Debian" >&2

@@ -3,7 +3,7 @@
 import platform
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -13,10 +13,14 @@ class CannotBuild(Exception):
     """An image cannot be built; the message says what to install or what failed."""
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> str:
+def run(
+    *command: str | Path, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> str:
     """The standard output of a command; `CannotBuild` with what it said if it fails."""
     try:
-        done = subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, check=True, capture_output=True, text=True
+        )
     except subprocess.CalledProcessError as failed:
         words = " ".join(str(word) for word in command)
         raise CannotBuild(

@@ -117,15 +117,17 @@ def accelerator_options(accelerator: Accelerator) -> Options:
             return [("accel", "tcg,thread=multi"), ("cpu", "max")]
 
 
-def machine_options(layout: NumaLayout, accelerator: Accelerator) -> Options:
-    """A machine without display or default devices, whose reboot ends the QEMU process."""
+def machine_options(
+    layout: NumaLayout, accelerator: Accelerator, *, reboots: bool = False
+) -> Options:
+    """A machine without display or default devices. Unless it `reboots`, QEMU ends instead."""
     return [
         ("machine", "q35"),
         *accelerator_options(accelerator),
         *numa_options(layout),
         ("nodefaults", ""),
         ("no-user-config", ""),
-        ("no-reboot", ""),
+        *([] if reboots else [("no-reboot", "")]),
         ("display", "none"),
     ]
 

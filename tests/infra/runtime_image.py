@@ -7,6 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from attrs import evolve
+
 from infra.container_image import image_archive
 from infra.image import GUEST, Image, compile_bytecode, lay_out, pack, pip_install, python_version
 from infra.packages import Apt, apt_of_suite, run, unpack
@@ -45,7 +47,7 @@ def with_runtime(image: Image, directory: Path) -> Image:
         for part in (image.initramfs, addition):
             with part.open("rb") as source:
                 shutil.copyfileobj(source, out)
-    return Image(image.kernel, initramfs, root)
+    return evolve(image, initramfs=initramfs, root=root)
 
 
 def lay_out_for_containers(root: Path) -> None:

@@ -74,3 +74,10 @@ def test_every_cpu_belongs_to_exactly_one_node(cpus: list[int]) -> None:
 def test_the_accelerator_is_what_was_asked_for(accelerator: Accelerator, expected: str) -> None:
     """Emulation uses a host thread for each virtual CPU."""
     assert ("accel", expected) in machine_options(LAYOUT, accelerator)
+
+
+@pytest.mark.parametrize("reboots", [False, True])
+def test_a_machine_ends_at_its_reboot_unless_that_is_wanted(reboots: bool) -> None:
+    """QEMU starts it anew by default, for ever where its init does not come far."""
+    options = machine_options(LAYOUT, Accelerator.TCG, reboots=reboots)
+    assert (("no-reboot", "") in options) is not reboots
