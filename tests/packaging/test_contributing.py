@@ -51,7 +51,7 @@ def test_every_recipe_is_there() -> None:
 
 def test_ci_runs_every_recipe() -> None:
     """What a reader is told to run is run on a bare machine, or it is said here why not."""
-    commands = re.findall(r"^ *part .*'just ([a-z][\w -]*)", CI, re.MULTILINE)
+    commands = re.findall(r"^ *(?:part|beside) .*'just ([a-z][\w -]*)", CI, re.MULTILINE)
     parts = {word for command in commands for word in command.split() if word in RECIPES}
     run = parts.union(*(RECIPES[part] for part in parts))
     if "readme_command test" in CI:  # the tests that README.md tells to run
