@@ -29,7 +29,9 @@ def archive(tmp_path: Path) -> Path:
                 text = name.read_text()
                 member = f"numa_trio/{name.relative_to(PACKAGE)}"
                 zipped.writestr(member, MARK + text if member == CHILD else text)
-        for example in (PACKAGE / "simulator/examples").resolve().iterdir():
+        examples = PACKAGE / "simulator/examples"
+        # A link in a checkout, which `rglob` does not follow; a folder where it is installed.
+        for example in examples.resolve().iterdir() if examples.is_symlink() else ():
             zipped.writestr(f"numa_trio/simulator/examples/{example.name}", example.read_text())
     return path
 
