@@ -75,7 +75,7 @@ def test_installed_upgraded_removed_and_purged(
     assert dpkg(server, "--status", "numa-trio").count("\nVersion: 99.0.0~rc.1\n") == 1
     assert calls == [
         "--system daemon-reload",
-        "start numa-trio-handover.service",
+        "restart numa-trio-handover.service",
         "restart numa-trio.service",
         "stop numa-trio-handover.service",
     ]

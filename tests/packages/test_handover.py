@@ -1,5 +1,6 @@
 """The script that starts the service anew without a gap, with a systemctl that notes its calls."""
 
+import fcntl
 import re
 import subprocess
 from pathlib import Path
@@ -27,7 +28,7 @@ esac
 echo "$1 $unit" >>calls
 [ ! -e "$1-$unit.fails" ] || exit 1
 case $1 in
-    start | restart) touch "$unit.active" ;;
+    start | restart) [ -e "$1-$unit.ends" ] || touch "$unit.active" ;;
     stop) rm -f "$unit.active" ;;
 esac
 """
@@ -47,21 +48,30 @@ class Host:
     def fails(self, verb: str, unit: str) -> None:
         (self.directory / f"{verb}-{unit}.fails").touch()
 
+    def ends(self, verb: str, unit: str) -> None:
+        """It starts, and does not run for long."""
+        (self.directory / f"{verb}-{unit}.ends").touch()
+        (self.directory / f"{unit}.active").unlink(missing_ok=True)
+
     def handover(self, *arguments: str) -> tuple[int, str]:
         """Its exit status and what it said."""
-        done = subprocess.run(
+        with self.started(*arguments) as running:
+            said, _ = running.communicate(timeout=60)
+        return running.returncode, said
+
+    def started(self, *arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
             ["/bin/sh", HANDOVER, *arguments],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-            timeout=60,
             env={
                 "PATH": f"{self.directory}/bin:/usr/bin:/bin",
                 "UNITS": str(self.directory),
                 "HANDOVER_PATIENCE": "5",
+                "HANDOVER_LOCK": str(self.directory / "lock"),
             },
         )
-        return done.returncode, done.stdout + done.stderr
 
     def calls(self) -> list[str]:
         calls = self.directory / "calls"
@@ -82,7 +92,7 @@ def host(tmp_path: Path) -> Host:
     return host
 
 
-STEPS = [f"start {SECOND}", f"restart {SERVICE}", f"stop {SECOND}"]
+STEPS = [f"restart {SECOND}", f"restart {SERVICE}", f"stop {SECOND}"]
 
 
 def test_a_second_agent_serves_while_the_service_is_started_anew(host: Host) -> None:
@@ -127,12 +137,75 @@ def test_nothing_to_keep_means_a_plain_restart(
     assert why in said
 
 
-def test_a_second_agent_that_does_not_start_keeps_nothing_up(host: Host) -> None:
-    """The service is started anew as it would be without the script, and it is said."""
-    host.fails("start", SECOND)
+def test_a_second_agent_that_does_not_start_is_a_warning(host: Host) -> None:
+    """The new version or the new settings are broken: what runs is better, and is left as it is."""
+    host.fails("restart", SECOND)
     status, said = host.handover()
-    assert (status, host.calls()) == (0, [f"start {SECOND}", f"restart {SERVICE}"])
-    assert "the second agent does not start" in said
+    assert (status, host.calls()) == (1, STEPS[:1])
+    assert f"the second agent does not start, and {SERVICE} would not either" in said
+    assert f"journalctl -u {SECOND}" in said
+
+
+def test_so_is_one_that_does_not_stay(host: Host) -> None:
+    """As where a setting or the new version ends it after its start."""
+    host.unit(SECOND, NONE, active=False)
+    host.ends("restart", SECOND)
+    status, said = host.handover()
+    assert (status, host.calls()) == (1, STEPS[:1])
+    assert "the second agent has ended" in said
+
+
+def test_so_is_one_of_which_kubelet_takes_nothing(host: Host) -> None:
+    """It is stopped, for nobody needs it."""
+    host.unit(SECOND, NONE)
+    status, said = host.handover()
+    assert (status, host.calls()) == (1, [STEPS[0], STEPS[2]])
+    assert "kubelet takes nothing of the second agent" in said
+
+
+def test_kubelet_that_goes_meanwhile_needs_nothing_to_be_kept(host: Host) -> None:
+    """Then neither has a stream, and the service is started anew."""
+    host.unit(SERVICE, ALL, NONE)
+    host.unit(SECOND, NONE)
+    status, _ = host.handover()
+    assert (status, host.calls()) == (0, STEPS)
+
+
+def test_a_service_that_ends_again_leaves_the_second_agent(host: Host) -> None:
+    """The same for one that kubelet takes nothing of while it does of the second one."""
+    host.unit(SERVICE, ALL, NONE)
+    status, said = host.handover()
+    assert (status, host.calls()) == (1, STEPS[:2])
+    assert f"has nothing that kubelet takes; {SECOND} serves meanwhile" in said
+
+
+def test_what_is_left_of_a_try_that_failed_is_ended(host: Host) -> None:
+    """By the next one that finds the service not running."""
+    (host.directory / f"{SERVICE}.active").unlink()
+    host.unit(SECOND, ALL)
+    status, _ = host.handover()
+    assert (status, host.calls()) == (0, [STEPS[1], STEPS[2]])
+
+
+def test_one_at_a_time(host: Host) -> None:
+    """The second agent of one is not stopped by another: that waits."""
+    with (host.directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with host.started() as waiting:
+            assert waiting.stdout is not None
+            assert "another one is at work" in waiting.stdout.readline()
+            assert host.calls() == []
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert waiting.wait(timeout=60) == 0
+    assert host.calls() == STEPS
+
+
+def test_only_root_can(host: Host) -> None:
+    """Who cannot write the lock learns it before anything is done."""
+    (host.directory / "lock").mkdir()
+    status, said = host.handover()
+    assert (status, host.calls()) == (2, [])
+    assert "run this as root" in said
 
 
 def test_a_service_that_does_not_start_leaves_the_second_agent(host: Host) -> None:

@@ -59,7 +59,7 @@ def test_installed_upgraded_and_removed(
         rpm(server, "--upgrade", build_rpm(pyz, tmp_path, "99.0.0-rc.1"))
     assert calls == [
         "daemon-reload",
-        "start numa-trio-handover.service",
+        "restart numa-trio-handover.service",
         "restart numa-trio.service",
         "stop numa-trio-handover.service",
     ]
