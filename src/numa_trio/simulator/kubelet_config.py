@@ -5,15 +5,13 @@ from fractions import Fraction
 
 from attrs import frozen
 
+from numa_trio.kubelet_limits import ENDLESS_NUMA_NODES, MAX_NUMA_NODES
 from numa_trio.simulator.cpus import CpuSet, SimulatedMachine
 from numa_trio.simulator.hints import Policy, Scope
 from numa_trio.topology.lists import format_list
 from numa_trio.topology.machine import NumaNode
 
-MAX_NUMA_NODES = 8  # the default of the policy option max-allowable-numa-nodes, and its minimum
 MAX_NUMA_NODE_ID = 63  # the Topology Manager's masks have 64 bits
-
-_ENDLESS_NUMA_NODES = 16
 
 
 class KubeletWillNotStart(Exception):
@@ -93,7 +91,7 @@ def check_start(machine: SimulatedMachine, config: KubeletConfig) -> None:
             f" on at most {most} (its policy option max-allowable-numa-nodes);"
             " choose another machine, the policy none, or a higher number"
         )
-    if len(nodes) > _ENDLESS_NUMA_NODES:
+    if len(nodes) > ENDLESS_NUMA_NODES:
         raise KubeletWillNotStart(
             f"{machine.name} has {len(nodes)} NUMA nodes: kubelet's static Memory Manager"
             " tries every set of nodes, which would take it for ever; choose another machine"
