@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from numa_trio import __version__
-from numa_trio.commands import health, lint, run, simulate, topology
+from numa_trio.commands import doctor, health, lint, run, simulate, topology
 from numa_trio.commands.streams import OutputFailed, drop_output, make_streams_safe
 from numa_trio.commands.terminal import complain
 from numa_trio.exception_groups import flattened
@@ -19,6 +19,7 @@ _COMMANDS = {
     "lint": lint,
     "simulate": simulate,
     "topology": topology,
+    "doctor": doctor,
 }
 
 

@@ -47,7 +47,9 @@ def test_a_sysfs_root_that_does_not_exist_is_bad_configuration() -> None:
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("words", [["topology"], ["topology", "--output", "json"], ["simulate"]])
+@pytest.mark.parametrize(
+    "words", [["topology"], ["topology", "--output", "json"], ["simulate"], ["doctor"]]
+)
 def test_a_reader_that_has_seen_enough_is_no_error_to_tell_of(words: list[str]) -> None:
     """`numa-trio … | head`: status 1, and no traceback."""
     command = [sys.executable, "-m", "numa_trio", *words]

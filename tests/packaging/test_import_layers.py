@@ -13,6 +13,8 @@ LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 FORBIDDEN = [
     ("agent/discovery.py", "simulator.hints"),
     ("simulator/hints.py", "agent.backoff"),
+    ("doctor/examine.py", "simulator.hints"),
+    ("doctor/evidence/kernel.py", "doctor.finding"),
     ("plugin/advertising.py", "settings"),
     ("topology/lists.py", "settings"),
     ("kubelet/directory.py", "settings"),

@@ -1,0 +1,1 @@
+"""`numa-trio doctor`: what a server shows, and what keeps pods from being aligned there."""
