@@ -21,6 +21,7 @@ COMPONENTS = {
     "admission-policies": "1.30",
     "counting": OLDEST,
     "counting-policy": "1.36",
+    "doctor": OLDEST,
     "host-service": OLDEST,
     "host-sys": "1.31",
     "init-container-policy": "1.36",
