@@ -316,7 +316,9 @@ def test_options_of_kubelet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         ("--max-allowable-numa-nodes", "4", "is 4: kubelet allows no less than 8"),
         ("--hold-agent", "31", "'31': expected seconds from 0 to 30"),
         ("--replicas", "0", "'0': expected a whole number from 1 to 1000"),
+        ("--replicas", "two", "'two': expected a whole number from 1 to 1000"),
         ("--admit-again", "-1", "'-1': expected seconds from 0 to 30"),
+        ("--admit-again", "2s", "'2s': expected seconds from 0 to 30"),
     ],
 )
 def test_bad_option_of_kubelet(

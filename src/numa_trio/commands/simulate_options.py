@@ -160,7 +160,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _replicas(text: str) -> int:
-    count = int(text)
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
     if not 1 <= count <= _MOST_REPLICAS:
         raise argparse.ArgumentTypeError(
             f"{text!r}: expected a whole number from 1 to {_MOST_REPLICAS}"
@@ -169,7 +172,10 @@ def _replicas(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
     if not 0 <= seconds <= _LONGEST:
         raise argparse.ArgumentTypeError(f"{text!r}: expected seconds from 0 to {_LONGEST}")
     return seconds
