@@ -166,7 +166,10 @@ def test_files_of_other_programs_are_passed_over(
 def test_missing_and_odd_files(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each is named, with the reason."""
     assert run("nowhere.yaml", "a\0b", "x" * 5000, "/dev/zero") == 2
-    said = capsys.readouterr().err
+    summary, said = capsys.readouterr()
+    assert summary == (
+        "No findings in 0 pods and templates of 4 files; 4 problems, on standard error.\n"
+    )
     assert "nowhere.yaml: cannot be read: No such file or directory" in said
     assert "cannot be read: embedded null byte" in said
     assert "cannot be read: File name too long" in said

@@ -64,7 +64,10 @@ def _summary(result: "Result") -> str:
     seen = f"{_many(result.pods, 'pod')} and templates" if result.pods != 1 else "1 pod or template"
     passed = sum(result.passed_over.values())
     others = f"; {_many(passed, 'other object')} passed over" if passed else ""
-    return f"{found} in {seen} of {_many(result.files, 'file')}{others}."
+    trouble = (
+        f"; {_many(len(result.problems), 'problem')}, on standard error" if result.problems else ""
+    )
+    return f"{found} in {seen} of {_many(result.files, 'file')}{others}{trouble}."
 
 
 def _many(count: int, what: str) -> str:
