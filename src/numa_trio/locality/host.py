@@ -60,10 +60,12 @@ class Host:
         """What to do so that `what` can be seen, which is the host's `path`."""
         if self.root is None:
             remedy = "below a directory, as in /host, and name that directory in NUMA_HOST_ROOT"
+            on_host = "; on the host itself NUMA_HOST_ROOT=/ is enough"
         else:
             remedy = f"at {self.inside(path)}, for NUMA_HOST_ROOT is {self.root}"
+            on_host = ""
         component = COMPONENTS.get(path)
         return (
             f"{what} cannot be seen from here: mount the host's {path} (read-only) {remedy}"
-            f"{f' (the kustomize component {component} does)' if component else ''}"
+            f"{f' (the kustomize component {component} does)' if component else ''}{on_host}"
         )
