@@ -28,7 +28,9 @@ esac
 echo "$1 $unit" >>calls
 [ ! -e "$1-$unit.fails" ] || exit 1
 case $1 in
-    start | restart) [ -e "$1-$unit.ends" ] || touch "$unit.active" ;;
+    start | restart)
+        touch "$unit.active"
+        [ ! -e "$unit.ends" ] || rm "$unit.active" ;;
     stop) rm -f "$unit.active" ;;
 esac
 """
@@ -48,18 +50,11 @@ class Host:
     def fails(self, verb: str, unit: str) -> None:
         (self.directory / f"{verb}-{unit}.fails").touch()
 
-    def ends(self, verb: str, unit: str) -> None:
-        """It starts, and does not run for long."""
-        (self.directory / f"{verb}-{unit}.ends").touch()
-        (self.directory / f"{unit}.active").unlink(missing_ok=True)
+    def ends(self, unit: str) -> None:
+        """Its agent starts, and ends at once."""
+        (self.directory / f"{unit}.ends").touch()
 
-    def handover(self, *arguments: str) -> tuple[int, str]:
-        """Its exit status and what it said."""
-        with self.started(*arguments) as running:
-            said, _ = running.communicate(timeout=60)
-        return running.returncode, said
-
-    def started(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             ["/bin/sh", HANDOVER, *arguments],
             stdout=subprocess.PIPE,
@@ -72,6 +67,12 @@ class Host:
                 "HANDOVER_LOCK": str(self.directory / "lock"),
             },
         )
+
+    def handover(self, *arguments: str) -> tuple[int, str]:
+        """Its exit status and what it said."""
+        process = self.start(*arguments)
+        said, _ = process.communicate(timeout=60)
+        return process.returncode, said
 
     def calls(self) -> list[str]:
         calls = self.directory / "calls"
@@ -137,83 +138,78 @@ def test_nothing_to_keep_means_a_plain_restart(
     assert why in said
 
 
-def test_a_second_agent_that_does_not_start_is_a_warning(host: Host) -> None:
-    """The new version or the new settings are broken: what runs is better, and is left as it is."""
+def test_where_the_second_agent_does_not_start_the_service_is_left_as_it_runs(host: Host) -> None:
+    """A version or settings with which nothing starts must not end the agent that serves."""
     host.fails("restart", SECOND)
     status, said = host.handover()
-    assert (status, host.calls()) == (1, STEPS[:1])
-    assert f"the second agent does not start, and {SERVICE} would not either" in said
+    assert (status, host.calls()) == (1, [f"restart {SECOND}"])
+    assert "the second agent does not start" in said
     assert f"journalctl -u {SECOND}" in said
 
 
-def test_so_is_one_that_does_not_stay(host: Host) -> None:
-    """As where a setting or the new version ends it after its start."""
-    host.unit(SECOND, NONE, active=False)
-    host.ends("restart", SECOND)
+def test_a_second_agent_that_ends_again_is_as_one_that_does_not_start(host: Host) -> None:
+    """It told systemd that it watches, and failed then: the new one would, too."""
+    host.ends(SECOND)
     status, said = host.handover()
-    assert (status, host.calls()) == (1, STEPS[:1])
+    assert (status, host.calls()) == (1, [f"restart {SECOND}"])
     assert "the second agent has ended" in said
 
 
-def test_so_is_one_of_which_kubelet_takes_nothing(host: Host) -> None:
-    """It is stopped, for nobody needs it."""
-    host.unit(SECOND, NONE)
+def test_a_second_agent_of_which_kubelet_takes_nothing_is_stopped(host: Host) -> None:
+    """Kubelet holds what the service offers, so it would have taken another agent's."""
+    host.unit(SECOND, NONE, active=False)
     status, said = host.handover()
     assert (status, host.calls()) == (1, [STEPS[0], STEPS[2]])
     assert "kubelet takes nothing of the second agent" in said
 
 
-def test_kubelet_that_goes_meanwhile_needs_nothing_to_be_kept(host: Host) -> None:
-    """Then neither has a stream, and the service is started anew."""
+def test_a_kubelet_that_goes_meanwhile_does_not_stop_it(host: Host) -> None:
+    """It takes nothing of either agent then, and nothing is lost by going on."""
     host.unit(SERVICE, ALL, NONE)
-    host.unit(SECOND, NONE)
+    host.unit(SECOND, NONE, active=False)
     status, _ = host.handover()
     assert (status, host.calls()) == (0, STEPS)
 
 
-def test_a_service_that_ends_again_leaves_the_second_agent(host: Host) -> None:
-    """The same for one that kubelet takes nothing of while it does of the second one."""
-    host.unit(SERVICE, ALL, NONE)
-    status, said = host.handover()
-    assert (status, host.calls()) == (1, STEPS[:2])
-    assert f"has nothing that kubelet takes; {SECOND} serves meanwhile" in said
+@pytest.mark.parametrize(("ends", "status"), [(True, SOME), (False, NONE)])
+def test_a_service_that_fails_after_its_start_leaves_the_second_agent(
+    host: Host, ends: bool, status: str
+) -> None:
+    """The one that serves is not stopped for one that does not."""
+    host.unit(SERVICE, ALL, status)
+    if ends:
+        host.ends(SERVICE)
+    exit_status, said = host.handover()
+    assert (exit_status, host.calls()) == (1, STEPS[:2])
+    assert f"{SECOND} serves meanwhile" in said
 
 
-def test_what_is_left_of_a_try_that_failed_is_ended(host: Host) -> None:
-    """By the next one that finds the service not running."""
+def test_what_an_earlier_try_left_is_stopped_once_the_service_runs(host: Host) -> None:
+    """A second agent that serves for a service that has failed is not needed any more."""
     (host.directory / f"{SERVICE}.active").unlink()
     host.unit(SECOND, ALL)
     status, _ = host.handover()
-    assert (status, host.calls()) == (0, [STEPS[1], STEPS[2]])
+    assert (status, host.calls()) == (0, STEPS[1:])
 
 
 def test_one_at_a_time(host: Host) -> None:
-    """The second agent of one is not stopped by another: that waits."""
+    """The second agent of one must not be stopped by another, which waits for it instead."""
     with (host.directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with host.started() as waiting:
-            assert waiting.stdout is not None
-            assert "another one is at work" in waiting.stdout.readline()
-            assert host.calls() == []
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            assert waiting.wait(timeout=60) == 0
-    assert host.calls() == STEPS
+        waiting = host.start()
+        assert waiting.stdout is not None
+        assert "waiting for it" in waiting.stdout.readline()
+        assert host.calls() == []
+    waiting.communicate(timeout=60)
+    assert (waiting.returncode, host.calls()) == (0, STEPS)
 
 
-def test_only_root_can(host: Host) -> None:
-    """Who cannot write the lock learns it before anything is done."""
+def test_a_lock_that_cannot_be_written_is_who_is_not_root(host: Host) -> None:
+    """Nothing is done, and it is said what to do."""
     (host.directory / "lock").mkdir()
     status, said = host.handover()
     assert (status, host.calls()) == (2, [])
     assert "run this as root" in said
-
-
-def test_a_service_that_does_not_start_leaves_the_second_agent(host: Host) -> None:
-    """It goes on serving, and the status and the message say what to look at."""
-    host.fails("restart", SERVICE)
-    status, said = host.handover()
-    assert (status, host.calls()) == (1, STEPS[:2])
-    assert f"journalctl -u {SERVICE}" in said
 
 
 def test_arguments_are_a_mistake(host: Host) -> None:
