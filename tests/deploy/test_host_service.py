@@ -32,6 +32,11 @@ def env_file() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
+def unit_settings() -> dict[str, str]:
+    """Those that hold where the file does not say otherwise."""
+    return dict(line.split("=", 1) for line in UNIT["Service"]["Environment"].split())
+
+
 def commented_settings() -> dict[str, str]:
     """Those that it only mentions."""
     lines = (UNITS / "numa-trio.env").read_text().splitlines()
@@ -66,8 +71,7 @@ def test_only_the_directory_of_kubelets_plugins_can_be_written() -> None:
 
 def test_its_settings_can_be_used() -> None:
     """As shipped, with what the file only mentions, and in the unit; other hosts see no HTTP."""
-    own = dict([UNIT["Service"]["Environment"].split("=", 1)])
-    shipped = own | env_file()
+    shipped = unit_settings() | env_file()
     assert unknown_variables(shipped | commented_settings()) == []
     load_settings(shipped | commented_settings())
     settings = load_settings(shipped)
@@ -77,6 +81,17 @@ def test_its_settings_can_be_used() -> None:
     assert UNIT["Service"]["SocketBindAllow"] == f"tcp:{settings.http_addr.port}"
     mentioned = load_settings(commented_settings() | {"NUMA_NEAR": ""})
     assert mentioned == load_settings({}), "what is commented out is not the default"
+
+
+def test_without_its_file_http_is_not_open_to_the_network() -> None:
+    """systemd passes over a file that is missing or not UTF-8; the default is for pods."""
+    settings = load_settings(unit_settings())
+    assert settings.http_addr == load_settings(env_file()).http_addr
+
+
+def test_the_runtime_is_hidden_where_it_does_not_listen_in_run() -> None:
+    """Whoever is root and connects to it is root on the host, without any capability."""
+    assert UNIT["Service"]["InaccessiblePaths"] == "-/var/snap/microk8s/common/run"
 
 
 def test_the_handover_may_do_what_the_service_may() -> None:
