@@ -13,6 +13,11 @@ pytestmark = pytest.mark.slow
 
 NEWER = "99.0.0-rc.1"
 SETTINGS = "etc/numa-trio/numa-trio.env"
+
+# What an upgrade does with a service that does not run; one that hangs or fails again and again is
+# to have the new version at once, and one that was stopped is to stay so.
+RESTART = ["restart numa-trio.service"]
+UPGRADED = {"failed": RESTART, "activating": RESTART, "inactive": []}
 WANTS = "etc/systemd/system/multi-user.target.wants"
 
 
@@ -80,6 +85,14 @@ def test_installed_upgraded_removed_and_purged(
         "stop numa-trio-handover.service",
     ]
     assert settings.read_text().endswith("NUMA_CAPACITY=7\n")
+
+    for state, call in UPGRADED.items():
+        (server / "is-active").write_text(state)
+        with told(server) as calls:
+            install(server, newer)
+        assert calls[0] == "--system daemon-reload"
+        assert [" ".join(each.split()[-2:]) for each in calls[1:]] == call, state
+    (server / "is-active").unlink()
 
     with told(server) as calls:
         dpkg(server, "--remove", "numa-trio")
