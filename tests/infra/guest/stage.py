@@ -2,6 +2,7 @@
 
 import os
 import select
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from kubelet_view import PATIENCE
 from telling import tell
 
 KEY = "numa-align/node"
+_BETWEEN_LOOKS = 0.5  # seconds
 NO_ANNOTATIONS: Mapping[str, str] = {}
 
 # Holds 20 MiB of node 0, where it may run on CPU 0, and says through a pipe when it has them.
@@ -76,8 +78,20 @@ class Stage:
         """Print on which nodes the memory is that containers hold, and their sets."""
         for name in names:
             container = self.containers[name]
-            pages = anonymous_pages(container)
+            pages = _settled_pages(container)
             tell("pages", moment=moment, name=name, pages=pages, **placement(container))
+
+
+def _settled_pages(container: Container) -> dict[str, int]:
+    """The pages once they are the same at two looks: programs may still be starting."""
+    deadline = time.monotonic() + PATIENCE
+    pages = anonymous_pages(container)
+    while time.monotonic() < deadline:
+        time.sleep(_BETWEEN_LOOKS)
+        before, pages = pages, anonymous_pages(container)
+        if pages == before:
+            return pages
+    raise TimeoutError(f"the pages of {container} change all the time, now {pages}")
 
 
 def start_before_the_agent(stage: Stage) -> None:
