@@ -29,7 +29,7 @@ CONTAINERS = Path("/run/containers")
 
 # Seconds from kubelet.sock to the admission of known pods. Of a real kubelet 2.4 were seen; here an
 # agent that shares its processors with others may need 3 to register.
-ADMIT_AGAIN = 5.0
+ADMIT_AGAIN = 4.0
 ASK_API_SERVER = 0.5  # seconds between two looks for new pods
 
 RUNNING, FAILED = "Running", "Failed"

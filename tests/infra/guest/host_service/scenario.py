@@ -74,12 +74,13 @@ def first_boot() -> None:
 
 def second_boot() -> None:
     """All that can happen to either of the two while the machine runs."""
-    journal.wait_for_start()
-    tell_moment("rebooted")
-    memory_state.tell_file("rebooted")
+    journal.wait_for_agent()
     sandbox.tell_security(AGENT)
     sandbox.tell_process()
     sandbox.tell_probe()
+    journal.wait_for_start()
+    tell_moment("rebooted")
+    memory_state.tell_file("rebooted")
     restart_kubelet_then_agent()
     restart_agent_then_kubelet()
     restart_at_once()
