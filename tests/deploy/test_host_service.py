@@ -66,7 +66,10 @@ def test_only_the_directory_of_kubelets_plugins_can_be_written() -> None:
     assert service["ProtectSystem"] == "strict"
     assert service["ReadWritePaths"] == f"-{STANDARD_DIRECTORY}"
     assert service["TemporaryFileSystem"] == "/run:ro"
-    assert service["ExecStartPre"] == f"+/bin/mkdir -p -m 0750 {STANDARD_DIRECTORY}"
+    assert service["ExecStartPre"] == (
+        # Both are named, for the mode is only that of what is named.
+        f"+/bin/mkdir -p -m 0750 {STANDARD_DIRECTORY.parent} {STANDARD_DIRECTORY}"
+    )
 
 
 def test_its_settings_can_be_used() -> None:
