@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from numa_trio.doctor.advice import delete_state, set_in_kubelet
+from numa_trio.doctor.checks.state_file import state_policy
 from numa_trio.doctor.evidence.gather import Evidence
 from numa_trio.doctor.evidence.reservations import Unusable, reserved_cpus
 from numa_trio.doctor.evidence.seen import Missing
@@ -87,29 +88,7 @@ def _online(evidence: Evidence) -> frozenset[int]:
 
 def _state_policy(evidence: Evidence) -> Verdict:
     state = evidence.cpu_state
-    if isinstance(state, Missing):
-        return _no_state(evidence, state)
-    policy = evidence.config.text("cpuManagerPolicy", "none")
-    seen = f"{state.path}: policy {state.policy}"
-    if policy.place is None and not evidence.config.complete:
-        return unknown(f"{seen}; {NOT_READ}")
-    if state.policy == policy.value:
-        return fine(f"{seen}, as configured")
-    return error(
-        f"{seen}, but {policy.value} is configured: kubelet does not start with it",
-        policy.place,
-        delete_state(evidence, state.path),
-    )
-
-
-def _no_state(evidence: Evidence, state: Missing) -> Verdict:
-    path = f"{evidence.config.root}/cpu_manager_state"
-    if state.absent:
-        return note(f"{path}: there is none, as before kubelet's first start")
-    if state.reason.startswith("is not"):
-        seen = f"{path} {state.reason}: kubelet does not start with it"
-        return error(seen, None, delete_state(evidence, path))
-    return unknown(f"{path} {state.reason}")
+    return state_policy(evidence, state, "cpu_manager_state", "cpuManagerPolicy", "none")
 
 
 def _state_cpus(evidence: Evidence) -> Verdict:

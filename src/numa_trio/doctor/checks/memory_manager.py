@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from numa_trio.doctor.advice import Value, amount, delete_state, set_in_kubelet, shares
+from numa_trio.doctor.checks.state_file import state_policy
 from numa_trio.doctor.evidence.gather import Evidence
 from numa_trio.doctor.evidence.reservations import ReservedMemory, Unusable, read_reserved_memory
 from numa_trio.doctor.evidence.seen import Missing
@@ -111,25 +112,7 @@ def _right_lines(evidence: Evidence, reserved: ReservedMemory) -> Remedy | None:
 
 def _state_policy(evidence: Evidence) -> Verdict:
     state = evidence.memory_state
-    path = f"{evidence.config.root}/memory_manager_state"
-    if isinstance(state, Missing):
-        if state.absent:
-            return note(f"{path}: there is none, as before kubelet's first start")
-        if state.reason.startswith("is not"):
-            seen = f"{path} {state.reason}: kubelet does not start with it"
-            return error(seen, None, delete_state(evidence, path))
-        return unknown(f"{path} {state.reason}")
-    policy = evidence.config.text("memoryManagerPolicy", "None")
-    seen = f"{path}: policy {state.policy}"
-    if policy.place is None and not evidence.config.complete:
-        return unknown(f"{seen}; {NOT_READ}")
-    if state.policy == policy.value:
-        return fine(f"{seen}, as configured")
-    return error(
-        f"{seen}, but {policy.value} is configured: kubelet does not start with it",
-        policy.place,
-        delete_state(evidence, path),
-    )
+    return state_policy(evidence, state, "memory_manager_state", "memoryManagerPolicy", "None")
 
 
 def _state_totals(evidence: Evidence) -> Verdict:
