@@ -10,7 +10,7 @@ from numa_trio.doctor.finding import NOT_READ, Verdict, error, fine, note, unkno
 def state_policy(
     evidence: Evidence, state: CpuState | MemoryState | Missing, name: str, key: str, default: str
 ) -> Verdict:
-    """Of the file `name`, written under the setting `key`, which is `default` where it is not set."""
+    """Of the file `name`, for which the setting `key` decides, by itself `default`."""
     path = f"{evidence.config.root}/{name}"
     if isinstance(state, Missing):
         return _no_state(evidence, state, path)
