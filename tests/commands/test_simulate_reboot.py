@@ -132,6 +132,10 @@ def test_pods_that_ask_for_nothing_show_nothing(
     assert re.search(
         r"^plain +Running on node 0, 1 restart +Running on node 0, 1 rest", out, re.MULTILINE
     )
+    told = (
+        r"here it had registered [\d.]+ s before kubelet|but here kubelet came to the pods [\d.]+ s"
+    )
+    assert re.search(rf"it is there before kubelet: ({told})", out)
     assert out.endswith(
         "Not as expected: no pod that asks for a resource of numa-align/ ran before the reboot.\n"
     )

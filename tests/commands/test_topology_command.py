@@ -216,3 +216,13 @@ def test_a_malformed_file_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[
     printed = capsys.readouterr()
     assert re.search(r"node/online: held 'many', expected a list", printed.err)
     assert printed.out == ""
+
+
+def test_a_host_root_that_is_not_there_exits_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A word that was mistyped is not advice to mount something there."""
+    assert run("--host-root", tmp_path / "nowhere") == 2
+    printed = capsys.readouterr()
+    assert f"--host-root {tmp_path}/nowhere: expected a directory" in printed.err
+    assert printed.out == ""

@@ -91,6 +91,11 @@ def main(arguments: argparse.Namespace) -> int:
     from numa_trio.topology.sysfs import SysfsError
 
     try:
+        if arguments.host_root and not arguments.host_root.is_dir():
+            raise BadConfiguration(
+                f"--host-root {arguments.host_root}: expected a directory in which the host's /,"
+                " or parts of it, are mounted; on the host itself: /"
+            )
         seen = _look(arguments, load_settings(os.environ))
     except (BadConfiguration, SysfsError) as problem:
         complain(problem)

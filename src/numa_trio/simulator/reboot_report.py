@@ -194,8 +194,8 @@ def _reasons(story: RebootStory, reports: Reports) -> Iterator[str]:
     boot = reports[Deployment.HOST_SERVICE].boot
     if boot.registered is not None and boot.admitted is not None:
         ahead = boot.admitted - boot.registered
-        when = f"{abs(ahead):.2f} s {'before' if ahead > 0 else 'after'}"
-        yield (
-            "As a service of the host it is there before kubelet: here it had registered"
-            f" {when} kubelet came to the pods."
+        yield "As a service of the host it is there before kubelet: " + (
+            f"here it had registered {ahead:.2f} s before kubelet came to the pods."
+            if ahead > 0
+            else f"but here kubelet came to the pods {-ahead:.2f} s before it had registered."
         )
