@@ -170,7 +170,7 @@ WRONG = [
     Wrong("ND007", config("kind", "reservedSystemCPUs: 0-\nkind"), ERROR, "held '0-', expected"),
     Wrong("ND007", config("kind", 'reservedSystemCPUs: "0,4"\nkind'), OK, "0,4"),
     Wrong("ND008", text(CPU_STATE, cpu_state("none", "")), ERROR, "policy none, but static"),
-    Wrong("ND008", text(CPU_STATE, '{"policyName":\n "static",}'), ERROR, "line 2, column 11"),
+    Wrong("ND008", text(CPU_STATE, '{"policyName":\n "static" x}'), ERROR, "line 2, column 11"),
     Wrong("ND008", text(CPU_STATE, b""), ERROR, "line 1, column 1"),
     Wrong("ND008", without(CPU_STATE), NOTE, "there is none"),
     Wrong(
