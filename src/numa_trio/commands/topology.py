@@ -149,13 +149,12 @@ def look_at(
     machine = read_machine(sysfs_root)
     survey = Survey(Host(sysfs_root, host_root), machine)
     names = NearSource("\n".join([settings.near, *near]), settings.near_file).names()
-    cpus = frozenset[int]().union(*(node.cpus for node in machine.nodes))
     return Seen(
         machine,
         advertise(machine, settings.cpuless_nodes),
         list_machine(survey),
         look(survey, names, settings.near_unknown),
-        read_cores(sysfs_root, cpus, at_most=_MOST_CPUS),
+        read_cores(sysfs_root, machine.cpus, at_most=_MOST_CPUS),
         read_offline_cpus(sysfs_root),
         read_memories(sysfs_root, [node.id for node in machine.nodes]),
         settings.resource_domain,

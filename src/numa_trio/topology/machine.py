@@ -76,3 +76,8 @@ class Machine:
     nodes: tuple[NumaNode, ...]
     numa_aware: bool = True
     remarks: tuple[Remark, ...] = ()
+
+    @property
+    def cpus(self) -> frozenset[int]:
+        """The CPUs of all its nodes."""
+        return frozenset[int]().union(*(node.cpus for node in self.nodes))

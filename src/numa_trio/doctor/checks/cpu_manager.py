@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from numa_trio.doctor.advice import delete_state, set_in_kubelet
+from numa_trio.doctor.checks.policy import required_policy
 from numa_trio.doctor.checks.state_file import state_policy
 from numa_trio.doctor.evidence.gather import Evidence
 from numa_trio.doctor.evidence.reservations import Unusable, reserved_cpus
@@ -13,24 +14,11 @@ from numa_trio.workloads.quantity import decimal
 
 _LISTED = "reservedSystemCPUs"
 _KEYS = (_LISTED, "systemReserved", "kubeReserved")
-_POLICIES = ("none", "static")
 
 
 def _policy(evidence: Evidence) -> Verdict:
-    setting = evidence.config.text("cpuManagerPolicy", "none")
-    default = "" if setting.place else " (the default)"
-    seen = f"cpuManagerPolicy: {setting.value}{default}"
-    if setting.value == "static":
-        return fine(seen, setting.place)
-    values = {"cpuManagerPolicy": "static"}
-    remedy = set_in_kubelet(evidence, values, new_state=True)
-    if evidence.by_runtime and setting.value in _POLICIES:
-        return fine(f"{seen}; the container runtime pins", setting.place)
-    if setting.value not in _POLICIES:
-        return error(f"{seen}; expected none or static", setting.place, remedy)
-    if setting.place is None and not evidence.config.complete:
-        return unknown(NOT_READ)
-    return error(seen, setting.place, remedy)
+    known = ("none", "static")
+    return required_policy(evidence, "cpuManagerPolicy", known, ("static",), "none or static")
 
 
 def _reservation(evidence: Evidence) -> Verdict:
@@ -81,9 +69,7 @@ def _memory(evidence: Evidence) -> dict[str, str]:
 
 def _online(evidence: Evidence) -> frozenset[int]:
     """The machine's CPUs; none where they could not be read."""
-    if isinstance(evidence.machine, Missing):
-        return frozenset()
-    return frozenset[int]().union(*(node.cpus for node in evidence.machine.nodes))
+    return frozenset() if isinstance(evidence.machine, Missing) else evidence.machine.cpus
 
 
 def _state_policy(evidence: Evidence) -> Verdict:

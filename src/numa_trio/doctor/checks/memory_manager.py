@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from numa_trio.doctor.advice import Value, amount, delete_state, set_in_kubelet, shares
+from numa_trio.doctor.checks.policy import default_mark
 from numa_trio.doctor.checks.state_file import state_policy
 from numa_trio.doctor.evidence.gather import Evidence
 from numa_trio.doctor.evidence.reservations import ReservedMemory, Unusable, read_reserved_memory
@@ -19,8 +20,7 @@ _GIB = 1 << 30
 
 def _policy(evidence: Evidence) -> Verdict:
     setting = evidence.config.text("memoryManagerPolicy", "None")
-    default = "" if setting.place else " (the default)"
-    seen = f"memoryManagerPolicy: {setting.value}{default}"
+    seen = f"memoryManagerPolicy: {setting.value}{default_mark(setting.place)}"
     if setting.value == "Static":
         return fine(seen, setting.place)
     if setting.value not in _POLICIES:

@@ -1,6 +1,7 @@
 """Kubelet's Topology Manager: whether pods that cannot be aligned are refused."""
 
 from numa_trio.doctor.advice import set_in_kubelet
+from numa_trio.doctor.checks.policy import default_mark, required_policy
 from numa_trio.doctor.evidence.gather import Evidence
 from numa_trio.doctor.evidence.host_files import ABSENT
 from numa_trio.doctor.evidence.seen import Missing
@@ -56,27 +57,13 @@ def _sentence(reason: str) -> str:
 
 
 def _policy(evidence: Evidence) -> Verdict:
-    setting = evidence.config.text("topologyManagerPolicy", "none")
-    seen = f"topologyManagerPolicy: {setting.value}{_default(setting.place)}"
-    if setting.value in _ALIGNING:
-        return fine(seen, setting.place)
-    remedy = set_in_kubelet(evidence, {"topologyManagerPolicy": "single-numa-node"}, new_state=True)
-    if evidence.by_runtime and setting.value in _POLICIES:
-        return fine(f"{seen}; the container runtime pins", setting.place)
-    if setting.value not in _POLICIES:
-        return error(f"{seen}; expected one of {', '.join(_POLICIES)}", setting.place, remedy)
-    if setting.place is None and not evidence.config.complete:
-        return unknown(NOT_READ)
-    return error(seen, setting.place, remedy)
-
-
-def _default(place: object) -> str:
-    return "" if place is not None else " (the default)"
+    expected = f"one of {', '.join(_POLICIES)}"
+    return required_policy(evidence, "topologyManagerPolicy", _POLICIES, _ALIGNING, expected)
 
 
 def _scope(evidence: Evidence) -> Verdict:
     setting = evidence.config.text("topologyManagerScope", "container")
-    seen = f"topologyManagerScope: {setting.value}{_default(setting.place)}"
+    seen = f"topologyManagerScope: {setting.value}{default_mark(setting.place)}"
     if setting.value not in _SCOPES:
         remedy = set_in_kubelet(evidence, {"topologyManagerScope": "container"})
         return error(f"{seen}; expected container or pod", setting.place, remedy)
@@ -99,7 +86,7 @@ def _nodes(evidence: Evidence) -> Verdict:
     above = [node.id for node in machine.nodes if node.id > LARGEST_NODE]
     most = evidence.config.map(_OPTIONS).get(_OPTION, str(MAX_NUMA_NODES))
     place = evidence.config.place(_OPTIONS)
-    seen = f"NUMA nodes: {count}, {_OPTION}: {most}{_default(place)}"
+    seen = f"NUMA nodes: {count}, {_OPTION}: {most}{default_mark(place)}"
     remedy = set_in_kubelet(evidence, {_OPTIONS: {_OPTION: str(max(count, MAX_NUMA_NODES))}})
     if not (isinstance(most, str) and most.isascii() and most.isdigit() and len(most) < 10):
         return error(f"{seen}; expected a whole number in quotes", place, remedy)

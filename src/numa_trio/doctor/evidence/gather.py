@@ -59,11 +59,7 @@ def gather(
     distribution = detect(files, process)
     config = read_config(files, distribution, process)
     machine = _machine(sysfs)
-    cpus = (
-        frozenset[int]()
-        if isinstance(machine, Missing)
-        else frozenset[int]().union(*(node.cpus for node in machine.nodes))
-    )
+    cpus = frozenset[int]() if isinstance(machine, Missing) else machine.cpus
     observed = observe(config)
     return Evidence(
         distribution,
